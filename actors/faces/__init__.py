@@ -1,0 +1,1 @@
+"""The faces of the node: console commands, read-only towards the log."""

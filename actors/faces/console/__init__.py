@@ -1,0 +1,1 @@
+"""The bodies of the `elf` commands, one file a group."""

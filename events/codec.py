@@ -1,0 +1,101 @@
+"""Events to bytes and back: JSON on the wire, one decoder, nothing fatal in what is read."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, convert
+
+from events.decisions import Decided
+from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
+from events.event import Event, type_of
+from events.observations import Observation
+from events.outcomes import Outcome
+from events.settings import SettingsAdopted
+from events.tasks import TaskEvent
+
+AnyEvent = Observation | TaskEvent | Decided | Outcome | SettingsAdopted
+
+CATALOGUE: tuple[type[Event], ...] = tuple(
+    sorted(AnyEvent.__args__, key=lambda kind: str(kind.__struct_config__.tag))
+)
+_KNOWN = {str(kind.__struct_config__.tag): kind for kind in CATALOGUE}
+
+
+class _Wire(Struct, frozen=True, kw_only=True):
+    id: str
+    time: int
+    source: str
+    cause: str = ""
+    correlation: str = ""
+    trace: str = ""
+    version: int = 1
+    body: AnyEvent
+
+
+class _Tag(Struct):
+    type: str
+
+
+_encoder = msgspec.json.Encoder()
+_ordered = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[_Wire] = msgspec.json.Decoder(_Wire)
+_raw_decoder: msgspec.json.Decoder[RawEnvelope] = msgspec.json.Decoder(RawEnvelope)
+_tag_decoder: msgspec.json.Decoder[_Tag] = msgspec.json.Decoder(_Tag)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Return the wire form of an event: one JSON object."""
+    return _encoder.encode(envelope)
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON with sorted keys, for digests and comparisons."""
+    return _ordered.encode(value)
+
+
+def decode(position: int, subject: str, data: bytes) -> Recorded:
+    """Read stored bytes. Unknown tags come back as `Unknown`, unreadable bytes as `Malformed`; never raises."""
+    try:
+        wire = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        return _salvage(position, subject, data, str(problem))
+    return Recorded(
+        position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, wire.body, data
+    )
+
+
+def _salvage(position: int, subject: str, data: bytes, reason: str) -> Recorded:
+    try:
+        raw = _raw_decoder.decode(data)
+        tag = _tag_decoder.decode(raw.body).type if isinstance(raw.body, msgspec.Raw) else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Recorded(position, subject, f"malformed-{position}", 0, "", "", "", Malformed(reason), data)
+    if tag and tag not in _KNOWN and isinstance(raw.body, msgspec.Raw):
+        body: Unknown | Malformed = Unknown(tag, bytes(raw.body))
+    else:
+        body = Malformed(reason)
+    return Recorded(position, subject, raw.id, raw.time, raw.source, raw.cause, raw.correlation, body, data)
+
+
+def known(tag: str) -> type[Event] | None:
+    """Return the event class of a tag, or None."""
+    return _KNOWN.get(tag)
+
+
+def body_of(tag: str, fields: dict[str, Any]) -> Event:
+    """Build an event body from plain values. Raises `msgspec.ValidationError` with the path of what is wrong."""
+    kind = _KNOWN.get(tag)
+    if kind is None:
+        raise msgspec.ValidationError(f"expected one of {', '.join(_KNOWN)}, got {tag!r}")
+    return convert({"type": tag, **fields}, kind)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the envelope with every event, for consumers in any language."""
+    (envelope,), definitions = msgspec.json.schema_components((_Wire,), ref_template="#/$defs/{name}")
+    definitions = dict(definitions)
+    wire = definitions.pop("_Wire", envelope)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **wire, "$defs": definitions}
+
+
+__all__ = ["CATALOGUE", "AnyEvent", "body_of", "canonical", "decode", "encode", "known", "schema", "type_of"]

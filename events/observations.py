@@ -1,0 +1,142 @@
+"""What was seen: the node's own life, samples, exits, intents of people."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from events.event import Event
+
+Intent = Literal["run", "stop", "quiet", "pause"]
+
+
+class LeaseTaken(Event, frozen=True, kw_only=True):
+    """A node took the leadership; this event's position is the epoch of all it decides."""
+
+    holder: str
+    previous: int = 0
+
+
+class NodeStarted(Event, frozen=True, kw_only=True):
+    """A node came up: its release and the digest of the code that folds and decides."""
+
+    node: str
+    release: str
+    pure_zone: str
+    pid: int
+    boot: str
+    python: str
+
+
+class NodeStopped(Event, frozen=True, kw_only=True):
+    """A node ended in order; nobody decides from here to the next lease."""
+
+    node: str
+    reason: str
+
+
+class UnitSample(Struct, frozen=True, array_like=True):
+    """One process tree as seen at a tick. `cpu` in tenths of a percent of one core, `memory` in bytes.
+
+    `status` is the kernel's letter of the main process (`?` when it could not be read). `beat_age_ms` is the age of
+    the runner's last beat and -1 for a plain program, which has none.
+    """
+
+    unit: str
+    generation: int
+    status: str
+    cpu: int
+    memory: int
+    threads: int
+    processes: int
+    in_flight: int
+    beat_age_ms: int
+
+
+class QueueSample(Struct, frozen=True, array_like=True):
+    """One queue as its consumer reports it: not yet delivered, delivered and unfinished, waiting pulls, redelivered."""
+
+    queue: str
+    pending: int
+    in_flight: int
+    pulls: int
+    redelivered: int
+
+
+class Sampled(Event, frozen=True, kw_only=True):
+    """The tick. Units and queues whose values moved beyond the dead band since they were last written.
+
+    A `full` frame carries all of them; what is absent from another frame is unchanged, never zero.
+    """
+
+    full: bool
+    units: tuple[UnitSample, ...] = ()
+    queues: tuple[QueueSample, ...] = ()
+
+
+class WorkerExited(Event, frozen=True, kw_only=True):
+    """A process of a unit ended. Neither `code` nor `signal` means that nobody could learn how."""
+
+    unit: str
+    generation: int
+    pid: int
+    code: int | None = None
+    signal: int | None = None
+    error: str = ""
+    at: int = 0
+
+
+class WorkerReady(Event, frozen=True, kw_only=True):
+    """A unit says that it can work now."""
+
+    unit: str
+    generation: int
+    pid: int
+
+
+class OrphanReaped(Event, frozen=True, kw_only=True):
+    """A process that had lost its parent ended under the keeper."""
+
+    pid: int
+    code: int | None = None
+    signal: int | None = None
+
+
+class IntentSet(Event, frozen=True, kw_only=True):
+    """A person said what a worker shall do; policies never undo it.
+
+    `target` is a unit or a pool. With `restart` a unit that runs owes one more generation.
+    """
+
+    target: str
+    intent: Intent
+    restart: bool = False
+    reason: str = ""
+
+
+class ClockStepped(Event, frozen=True, kw_only=True):
+    """The wall clock jumped against the monotonic one by this many milliseconds."""
+
+    step_ms: int
+
+
+class Quarantined(Event, frozen=True, kw_only=True):
+    """A stored message could not be read as an event; folds pass it over."""
+
+    position: int
+    subject: str
+    reason: str
+    sample: str
+
+
+Observation = (
+    LeaseTaken
+    | NodeStarted
+    | NodeStopped
+    | Sampled
+    | WorkerExited
+    | WorkerReady
+    | OrphanReaped
+    | IntentSet
+    | ClockStepped
+    | Quarantined
+)

@@ -1,0 +1,96 @@
+"""Settings in force. They are events: what counts is the last adopted one in the log, never what a file says now."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from events.decisions import Mode
+from events.event import Event
+
+Origin = Literal["file", "tuning", "operator"]
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Thresholds. The first ten are the seed documents' own numbers."""
+
+    high_load: float = 80.0
+    response_time_s: float = 300.0
+    error_rate: float = 0.05
+    silence_s: float = 3600.0
+    predicted_overload: float = 85.0
+    redistribute_above: float = 70.0
+    queue_backlog: int = 100
+    speed_drop: float = 0.5
+    memory_gc_percent: float = 80.0
+    memory_restart_percent: float = 90.0
+    queue_jam_s: float = 30.0
+    beat_lost_s: float = 30.0
+    steady_s: float = 10.0
+    renotify_s: tuple[float, ...] = (900.0, 3600.0, 21600.0)
+
+
+class QueueSettings(Struct, frozen=True, kw_only=True):
+    """One queue as policies see it."""
+
+    name: str
+    serve: Literal["pull", "dispatch"] = "pull"
+    max_attempts: int = 3
+    timeout_s: float = 600.0
+
+
+class RestartSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many early deaths within the window put a unit into quarantine."""
+
+    burst: int = 5
+    window_s: float = 600.0
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """One pool of equal processes as policies see it. `launch` is the digest of how it is started."""
+
+    name: str
+    queue: str = ""
+    units: tuple[str, ...] = ()
+    memory_limit: int = 0
+    stop_wait_s: float = 10.0
+    restart: RestartSettings = RestartSettings()
+    launch: str = ""
+
+
+class ManaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An elf's budget for disturbing the system, in whole points."""
+
+    capacity: int = 100
+    refill_per_hour: int = 60
+    start: int = 80
+
+
+class ElfSettings(Struct, frozen=True, kw_only=True):
+    """How far one elf may go; `rules` overrides its mode rule by rule."""
+
+    name: str
+    mode: Mode = "act"
+    rules: dict[str, Mode] = {}
+    mana: ManaSettings = ManaSettings()
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that policies read. Secret values never enter; commands enter as digests."""
+
+    node: str
+    timezone: str = "UTC"
+    language: str = "en"
+    sample_s: float = 5.0
+    limits: Limits = Limits()
+    queues: tuple[QueueSettings, ...] = ()
+    workers: tuple[WorkerSettings, ...] = ()
+    elves: tuple[ElfSettings, ...] = ()
+
+
+class SettingsAdopted(Event, frozen=True, kw_only=True):
+    """From this position on these settings are in force."""
+
+    origin: Origin
+    digest: str
+    settings: Settings
+    changed: tuple[str, ...] = ()

@@ -1,0 +1,123 @@
+"""Where each event is written: subjects name the writer, because NATS permits by subject.
+
+`log.<role>.<writer>.<kind>.<target>`; tasks `log.<role>.<writer>.task.<queue>.<id>.<event>[.<attempt>]`;
+leadership `log.lease`.
+"""
+
+import re
+from typing import Literal
+
+from events.decisions import Decided
+from events.event import Event, type_of
+from events.observations import IntentSet, LeaseTaken, OrphanReaped, Quarantined, WorkerExited, WorkerReady
+from events.outcomes import (
+    Checkpointed,
+    EffectFailed,
+    EffectStarted,
+    EffectVerified,
+    StepDone,
+    WorkerStarted,
+    WorkerStartOrdered,
+)
+from events.tasks import (
+    ResultSalvaged,
+    TaskCancelled,
+    TaskDied,
+    TaskFailed,
+    TaskFinished,
+    TaskMoved,
+    TaskStarted,
+    TaskSubmitted,
+)
+
+Role = Literal["node", "worker", "agent", "client", "operator"]
+
+LOG = "LOG"
+LEASE = "log.lease"
+EVERYTHING = "log.>"
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def token(text: str, what: str = "name") -> str:
+    """Return `text` if it may stand in a subject. Raises ValueError that says what is allowed."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"expected {what} of 1 to 64 letters, digits, '_' or '-', got {text!r}")
+    return text
+
+
+def task_prefix(source: str, queue: str, task: str) -> str:
+    """Return the subject of a task's events by one writer, without the event."""
+    return f"log.{source}.task.{queue}.{task}"
+
+
+def task_filter(queue: str, task: str) -> str:
+    """Return the filter over all events of one task, whoever wrote them: the compare-and-set filter."""
+    return f"log.*.*.task.{queue}.{task}.>"
+
+
+def queue_filter(queue: str) -> str:
+    """Return the filter of a queue's consumer: its submissions."""
+    return f"log.*.*.task.{queue}.*.submitted"
+
+
+def subject_of(source: str, event: Event) -> str:
+    """Return the subject that `source` (`<role>.<writer>`) writes this event to."""
+    match event:
+        case LeaseTaken():
+            return LEASE
+        case TaskSubmitted():
+            return f"{task_prefix(source, event.queue, event.task)}.submitted"
+        case TaskStarted():
+            return f"{task_prefix(source, event.queue, event.task)}.started.{event.attempt}"
+        case TaskFailed():
+            return f"{task_prefix(source, event.queue, event.task)}.failed.{event.attempt}"
+        case ResultSalvaged():
+            return f"{task_prefix(source, event.queue, event.task)}.salvaged.{event.attempt}"
+        case TaskFinished():
+            return f"{task_prefix(source, event.queue, event.task)}.finished"
+        case TaskDied():
+            return f"{task_prefix(source, event.queue, event.task)}.died"
+        case TaskCancelled():
+            return f"{task_prefix(source, event.queue, event.task)}.cancelled"
+        case TaskMoved():
+            return f"{task_prefix(source, event.queue, event.task)}.moved"
+        case Decided():
+            return f"log.{source}.decided.{event.elf}"
+        case _:
+            return f"log.{source}.{type_of(event)}.{target_of(event)}"
+
+
+def target_of(event: Event) -> str:
+    """Return what the event is about, as one token: a unit, a queue, a position or the node."""
+    match event:
+        case WorkerExited() | WorkerReady() | WorkerStarted() | WorkerStartOrdered():
+            return event.unit
+        case EffectStarted() | EffectVerified() | EffectFailed() | StepDone() | IntentSet():
+            return event.target
+        case Decided():
+            return event.target
+        case Checkpointed():
+            return event.elf
+        case Quarantined():
+            return str(event.position)
+        case OrphanReaped():
+            return str(event.pid)
+        case (
+            TaskSubmitted()
+            | TaskStarted()
+            | TaskFinished()
+            | TaskFailed()
+            | TaskDied()
+            | TaskCancelled()
+            | TaskMoved()
+            | ResultSalvaged()
+        ):
+            return event.task
+        case _:
+            return "node"
+
+
+def is_decision(subject: str) -> bool:
+    """Tell from the subject alone whether a message is a decision."""
+    return ".decided." in subject
