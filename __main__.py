@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> int:
-    """Hand over to the runner or to the command line; runners start often, so they load neither cyclopts nor rich."""
+    """Hand over to the runner or to the command line; a runner starts without cyclopts and rich."""
     folder = os.path.dirname(os.path.realpath(__file__))
     if sys.path[0] != folder:
         sys.path.insert(0, folder)
