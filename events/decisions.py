@@ -68,14 +68,7 @@ class Defer(Action, frozen=True, kw_only=True):
 
 
 AnyAction = (
-    RaiseAlert
-    | ClearAlert
-    | StartUnit
-    | StopUnit
-    | RestartUnit
-    | ContinueUnit
-    | QuarantineUnit
-    | Defer
+    RaiseAlert | ClearAlert | StartUnit | StopUnit | RestartUnit | ContinueUnit | QuarantineUnit | Defer
 )
 
 

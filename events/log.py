@@ -58,6 +58,10 @@ class LogRefused(LogError):
     """The log does not accept this batch from this writer, or in this form."""
 
 
+class LogDamaged(LogError):
+    """What stands in the log is not what was written there; nothing may be decided on it."""
+
+
 class EventLog(Protocol):
     """An ordered, durable, shared list of events. Positions ascend; what is acknowledged stays."""
 
@@ -149,6 +153,8 @@ class MemoryLog:
                 yield wanted
 
 
-def envelope(id: str, time: int, source: str, body: Event, cause: str = "", correlation: str = "") -> Envelope:
+def envelope(
+    id: str, time: int, source: str, body: Event, cause: str = "", correlation: str = ""
+) -> Envelope:
     """Build an envelope in one line."""
     return Envelope(id=id, time=time, source=source, cause=cause, correlation=correlation, body=body)

