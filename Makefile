@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 export PYTHON
 
@@ -24,7 +24,7 @@ run: $(RUN)  ## set up and run the node on examples/forest.toml (CONFIG=... for 
 	@exec $(BIN)/elf node --config "$(CONFIG)" $(ARGS)
 
 test: $(DEV)  ## set up and run every test (ARGS="-k name" for some, JOBS=0 for one process)
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(DEV)  ## format check, lint and types
 	@$(BIN)/ruff format --check .

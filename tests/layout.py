@@ -15,8 +15,8 @@ IMPURE = set(
 STANDALONE = ("actors/keeper.py", "actors/handler_host.py")
 VAGUE = {"base", "common", "helpers", "misc", "utils"}
 PROJECT = set(
-    ".ci .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md __main__.py actors bench cli.py docs"
-    " events examples nats projections pyproject.toml requirements tests".split()
+    ".ci .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md __main__.py actors bench cli.py"
+    " docs events examples nats projections pyproject.toml requirements tests".split()
 )
 MADE = set(
     ".git .hypothesis .idea .mypy_cache .pytest_cache .ruff_cache .venv .vscode __pycache__ build data dist"
@@ -41,7 +41,7 @@ def imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             names.add(module)
-            names.update(f"{module}.{alias.name}" for alias in node.names)
+            names.update(f"{module}.{alias.name}".replace("..", ".") for alias in node.names)
     return names
 
 

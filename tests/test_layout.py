@@ -35,7 +35,7 @@ BREACHES: list[tuple[Rule, str, str, str]] = [
         "projections/load.py imports actors",
     ),
     (layout.floors, "actors/node.py", "import cli", "actors/node.py imports cli"),
-    (layout.floors, "actors/node.py", "from . import bus", "actors/node.py imports ..bus"),
+    (layout.floors, "actors/node.py", "from . import bus", "actors/node.py imports .bus"),
     (layout.floors, "cli.py", "from elf_forest.events import codec", "cli.py imports elf_forest.events"),
     (
         layout.elves,
@@ -102,7 +102,8 @@ BREACHES: list[tuple[Rule, str, str, str]] = [
 ]
 SOUND = {
     "pyproject.toml": '[tool.setuptools]\npackages = ["elf_forest", "elf_forest.actors",'
-    ' "elf_forest.actors.elves", "elf_forest.events", "elf_forest.examples", "elf_forest.nats", "elf_forest.projections"]',
+    ' "elf_forest.actors.elves", "elf_forest.events", "elf_forest.examples", "elf_forest.nats",'
+    ' "elf_forest.projections"]',
     "requirements/run.txt": "pykka==4.5.0 \\\n    --hash=sha256:00\n    # via elf-forest\n",
     "nats/server.conf": "",
     "events/a.py": "from datetime import datetime\nfrom events import codec",
