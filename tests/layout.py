@@ -12,6 +12,7 @@ IMPURE = set(
     "asyncio concurrent duckdb importlib multiprocessing nats os psutil pykka random secrets select selectors"
     " shutil signal socket subprocess tempfile threading time uuid".split()
 )
+CLOCKS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
 STANDALONE = ("actors/keeper.py", "actors/handler_host.py")
 VAGUE = {"base", "common", "helpers", "misc", "utils"}
 PROJECT = set(
@@ -90,7 +91,7 @@ def purity(root: Path) -> list[str]:
             if top(name) in IMPURE or (top(name) in FLOORS and name != "actors" and not is_pure(name)):
                 found.append(f"{path} imports {name}")
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}:
+            if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(CLOCKS):
                 found.append(f"{path}:{node.lineno} reads the clock")
     return found
 

@@ -109,7 +109,7 @@ SOUND = {
     "events/a.py": "from datetime import datetime\nfrom events import codec",
     "projections/load.py": "from events.a import A",
     "projections/warehouse.py": "import duckdb, os\nfrom projections.load import fold",
-    "actors/elves/flow_elf.py": "from actors.elves import Policy\nfrom projections import load",
+    "actors/elves/flow_elf.py": "from actors.elves import Policy\nfrom projections import load\nt = load.now",
     "actors/keeper.py": "import os, socket",
     "actors/node.py": "import time\nfrom actors.elves import flow_elf\n" + "x = 1\n" * 398,
     "tests/__init__.py": "",
