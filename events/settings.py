@@ -54,6 +54,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     memory_limit: int = 0
     stop_wait_s: float = 10.0
     restart: RestartSettings = RestartSettings()
+    after: tuple[str, ...] = ()
     launch: str = ""
 
 

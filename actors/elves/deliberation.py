@@ -1,0 +1,174 @@
+"""From drafts to decisions: modes, mana, repetition and numbering. The same code runs live and in replay."""
+
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from actors.elves import Draft, Policy, View
+from events.codec import canonical
+from events.decisions import ClearAlert, Decided, Defer, Mode
+from events.envelope import Recorded
+from events.outcomes import EffectFailed, EffectVerified
+from events.settings import ElfSettings, Settings, SettingsAdopted
+from projections.alerts import Alerts
+from projections.mana import Mana
+from projections.standing import Standing
+from projections.timeline import Timeline
+
+S = TypeVar("S", bound=Struct)
+
+# The last points are kept for emergencies.
+RESERVE = 20
+
+
+class Mind(Struct, Generic[S]):
+    """Everything an elf knows, as of one position."""
+
+    view: View
+    mana: Mana
+    settings_digest: str
+    own: S
+
+
+def new_mind(policy: Policy[S]) -> Mind[S]:
+    """Return the mind before the first event."""
+    view = View(Timeline(), Settings(node=""), Alerts(), Standing())
+    return Mind(view, Mana(), "", policy.initial())
+
+
+def fold(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
+    """Take one event into the mind."""
+    view = mind.view
+    view.timeline.apply(event)
+    now = view.timeline.now
+    body = event.body
+    match body:
+        case SettingsAdopted(settings=settings, digest=digest):
+            view.settings = settings
+            mind.settings_digest = digest
+        case Decided(elf=elf, epoch=epoch) if elf == policy.name and epoch == view.timeline.epoch:
+            view.standing.note(event, body, now)
+            if body.mode == "act":
+                mind.mana.spend(body.cost)
+                view.alerts.apply(body, now)
+        case EffectVerified() | EffectFailed():
+            effect = view.standing.settle(body)
+            if effect and isinstance(body, EffectVerified):
+                mind.mana.refund(effect.cost, elf_settings(view.settings, policy.name).mana)
+        case _:
+            pass
+    mind.mana.refill(now, elf_settings(view.settings, policy.name).mana)
+    policy.fold(mind.own, event, view)
+
+
+def deliberate(policy: Policy[S], mind: Mind[S], trigger: int) -> list[Decided]:
+    """Ask the policy and return its numbered decisions as of the mind's position."""
+    elf = elf_settings(mind.view.settings, policy.name)
+    kept: list[tuple[Draft, Mode]] = []
+    left = Mana(mind.mana.units, mind.mana.at_ms)
+    for draft in policy.decide(mind.own, mind.view):
+        chosen = _admit(draft, elf, mind, left)
+        if chosen is not None:
+            kept.append(chosen)
+    return [
+        _number(policy, mind, draft, mode, trigger, ordinal, len(kept))
+        for ordinal, (draft, mode) in enumerate(kept)
+    ]
+
+
+def _admit(draft: Draft, elf: ElfSettings, mind: Mind[S], left: Mana) -> tuple[Draft, Mode] | None:
+    """Apply repetition, mode and mana to one draft; None when there is nothing new to say."""
+    now = mind.view.timeline.now
+    standing = mind.view.standing
+    mode = elf.rules.get(draft.rule, elf.mode)
+    if mode != "act":
+        return None if standing.repeats(draft.rule, draft.target, now) else (draft, mode)
+    if isinstance(draft.action, ClearAlert) or draft.cost == 0:
+        return draft, mode
+    reserve = 0 if draft.urgent else RESERVE
+    if left.level - reserve >= draft.cost:
+        left.spend(draft.cost)
+        return draft, mode
+    if standing.waits(draft.rule, draft.target, now):
+        return None
+    return _deferred(draft, left.affordable_at(draft.cost, reserve, elf.mana), left.level), mode
+
+
+def _deferred(draft: Draft, until: int, level: int) -> Draft:
+    wanted = str(draft.action.__struct_config__.tag)
+    return Draft(
+        rule=draft.rule,
+        target=draft.target,
+        action=Defer(wanted=wanted, until=until),
+        reason="mana",
+        text=f"{wanted} put off: {draft.cost} points of mana needed, {level} there; {draft.text}",
+        inputs={**draft.inputs, "mana": level, "cost": draft.cost},
+    )
+
+
+def _number(
+    policy: Policy[S], mind: Mind[S], draft: Draft, mode: Mode, trigger: int, ordinal: int, size: int
+) -> Decided:
+    timeline = mind.view.timeline
+    return Decided(
+        elf=policy.name,
+        rule=draft.rule,
+        target=draft.target,
+        action=draft.action,
+        reason=draft.reason,
+        text=draft.text,
+        trigger=trigger,
+        as_of=timeline.position,
+        epoch=timeline.epoch,
+        ordinal=ordinal,
+        size=size,
+        policy=policy.name,
+        version=policy.version,
+        settings=mind.settings_digest,
+        inputs=draft.inputs,
+        inputs_digest=digest_of(draft.inputs),
+        candidates=draft.candidates,
+        mode=mode,
+        cost=draft.cost if mode == "act" else 0,
+    )
+
+
+def decision_id(decided: Decided) -> str:
+    """Return the id that this decision has wherever and whenever it is made."""
+    text = f"{decided.epoch}/{decided.elf}/{decided.as_of}/{decided.ordinal}"
+    return "d" + blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """Return a short digest of a value's canonical JSON."""
+    return blake2b(canonical(value), digest_size=8).hexdigest()
+
+
+def elf_settings(settings: Settings, name: str) -> ElfSettings:
+    """Return an elf's settings, the defaults where none are adopted."""
+    return next((elf for elf in settings.elves if elf.name == name), ElfSettings(name=name))
+
+
+def encode_mind(mind: Mind[Any]) -> bytes:
+    """Return a mind as canonical bytes, for snapshots and digests."""
+    return canonical(mind)
+
+
+def decode_mind(policy: Policy[S], data: bytes) -> Mind[S]:
+    """Read a snapshot. Raises `msgspec.DecodeError` when it is another release's."""
+    mind: Mind[S] = msgspec.json.decode(data, type=Mind[policy.state_type])  # type: ignore[name-defined]
+    return mind
+
+
+def is_trigger(policy: Policy[Any], event: Recorded) -> bool:
+    """Tell whether the elf looks up at this event."""
+    return isinstance(event.body, policy.triggers)
+
+
+def due_of(policy: Policy[S], mind: Mind[S]) -> int:
+    """Return the forest time at which this elf must look again, its deferrals included; 0 for never."""
+    now = mind.view.timeline.now
+    times = [policy.due(mind.own, mind.view), *mind.view.standing.deferred.values()]
+    return min((time for time in times if time > now), default=0)

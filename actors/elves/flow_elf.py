@@ -1,0 +1,134 @@
+"""The Flow elf watches queues: what piles up, what stands still."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from actors.elves import Draft, View
+from events.decisions import ClearAlert, RaiseAlert
+from events.envelope import Recorded
+from events.event import Event
+from events.observations import Sampled
+from projections.alerts import Alert
+from projections.queues import Queue, Queues
+from projections.units import SECOND, Units
+
+# An alert is raised at the seed's number and cleared below this share of it, so that it does not flap.
+CLEAR_SHARE = 0.8
+TICKS = 2
+ALERT_COST = 1
+
+
+class FlowState(Struct):
+    """Queues and the units that serve them."""
+
+    queues: Queues
+    units: Units
+
+
+class FlowElf:
+    """Rules: `backlog` (seed: alert at 100 waiting tasks) and `jam` (work waits, workers live, nothing moves)."""
+
+    name = "flow"
+    version = "1"
+    state_type = FlowState
+    triggers: tuple[type[Event], ...] = (Sampled,)
+
+    def initial(self) -> FlowState:
+        """See `Policy.initial`."""
+        return FlowState(Queues(), Units())
+
+    def fold(self, state: FlowState, event: Recorded, view: View) -> None:
+        """See `Policy.fold`."""
+        state.units.apply(event, view.timeline.now, view.settings)
+        state.queues.apply(event, view.timeline.now, view.settings)
+
+    def decide(self, state: FlowState, view: View) -> Sequence[Draft]:
+        """See `Policy.decide`."""
+        drafts: list[Draft] = []
+        for name in sorted(state.queues.queues):
+            queue = state.queues.queues[name]
+            drafts.extend(self._backlog(queue, view))
+            drafts.extend(self._jam(queue, state.units, view))
+        return drafts
+
+    def due(self, state: FlowState, view: View) -> int:
+        """See `Policy.due`: queues are looked at with every tick."""
+        return 0
+
+    def _backlog(self, queue: Queue, view: View) -> Iterable[Draft]:
+        limit = view.settings.limits.queue_backlog
+        alert = view.alerts.find("backlog", queue.name)
+        facts = {
+            "backlog": queue.backlog,
+            "pending": queue.pending,
+            "in_flight": queue.in_flight,
+            "limit": limit,
+            "ticks": queue.over,
+        }
+        if queue.over >= TICKS and (alert is None or renotify(alert, view)):
+            again = alert is not None
+            yield Draft(
+                rule="backlog",
+                target=queue.name,
+                action=RaiseAlert(cause="backlog", severity="warning", again=again),
+                reason="backlog_still_high" if again else "backlog_high",
+                text=f"{queue.name} holds {queue.backlog} tasks, the limit is {limit}",
+                inputs=facts,
+                cost=ALERT_COST,
+            )
+        elif alert and queue.backlog < limit * CLEAR_SHARE:
+            yield Draft(
+                rule="backlog",
+                target=queue.name,
+                action=ClearAlert(cause="backlog"),
+                reason="backlog_low",
+                text=f"{queue.name} is down to {queue.backlog} tasks",
+                inputs=facts,
+            )
+
+    def _jam(self, queue: Queue, units: Units, view: View) -> Iterable[Draft]:
+        """Jam: pending > 0, live workers > 0 and no progress for max(queue_jam_s, 3 x p99 of the service time)."""
+        alert = view.alerts.find("jam", queue.name)
+        pools = {worker.name for worker in view.settings.workers if worker.queue == queue.name}
+        living = sorted(unit.name for unit in units.units.values() if unit.alive and unit.pool in pools)
+        patience = max(int(view.settings.limits.queue_jam_s * SECOND), 3000 * queue.p99_ms())
+        still = view.timeline.now - queue.moved_at if queue.moved_at else 0
+        facts = {
+            "pending": queue.pending,
+            "pulls": queue.pulls,
+            "living": living,
+            "still_s": round(still / SECOND, 3),
+            "patience_s": round(patience / SECOND, 3),
+        }
+        jammed = bool(queue.pending and living and still >= patience)
+        if jammed and (alert is None or renotify(alert, view)):
+            kind = "not pulling" if queue.pulls == 0 else "pulling"
+            yield Draft(
+                rule="jam",
+                target=queue.name,
+                action=RaiseAlert(cause="jam", severity="critical", again=alert is not None),
+                reason="jam_not_pulling" if queue.pulls == 0 else "jam",
+                text=f"{queue.name} has not moved for {still // SECOND} s with {queue.pending} waiting"
+                f" and {', '.join(living)} alive ({kind})",
+                inputs=facts,
+                cost=ALERT_COST,
+            )
+        elif alert and not jammed:
+            yield Draft(
+                rule="jam",
+                target=queue.name,
+                action=ClearAlert(cause="jam"),
+                reason="moving",
+                text=f"{queue.name} moves again",
+                inputs=facts,
+            )
+
+
+def renotify(alert: Alert, view: View) -> bool:
+    """Tell whether an open alert is to be said again: after 15 minutes, 1 hour, then every 6 hours by default."""
+    steps = view.settings.limits.renotify_s
+    if not steps:
+        return False
+    step = steps[min(alert.count - 1, len(steps) - 1)]
+    return view.timeline.now - alert.notified >= step * SECOND

@@ -1,0 +1,254 @@
+"""The Healing elf keeps every wanted unit working: starts, restarts, continues, replaces, gives up for a while."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from msgspec import Struct
+
+from actors.elves import Draft, View
+from events.decisions import (
+    ClearAlert,
+    ContinueUnit,
+    QuarantineUnit,
+    RaiseAlert,
+    RestartUnit,
+    StartUnit,
+    StopUnit,
+)
+from events.envelope import Recorded
+from events.event import Event
+from events.observations import IntentSet, Sampled, WorkerExited, WorkerReady
+from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
+from events.settings import RestartSettings, SettingsAdopted
+from projections.health import Health, memory_percent
+from projections.units import SECOND, Unit, Units, worker_of
+
+TICKS = 2
+ALERT_COST = 1
+# An act on a unit that is proven not to progress disturbs nobody; one on a working unit does.
+PROVEN_COST = 1
+PLANNED_COST = 10
+SPAWN_GAP = 1 * SECOND
+BACKOFF_CAP_S = 300
+JITTER = 0.2
+CONTINUE_AGAIN = 600 * SECOND
+QUARANTINE_S = (300, 600, 1200, 2400, 3600)
+
+
+class HealingState(Struct):
+    """Units and their signs."""
+
+    units: Units
+    health: Health
+
+
+class HealingElf:
+    """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory."""
+
+    name = "healing"
+    version = "1"
+    state_type = HealingState
+    triggers: tuple[type[Event], ...] = (
+        Sampled,
+        WorkerExited,
+        WorkerStarted,
+        WorkerReady,
+        IntentSet,
+        SettingsAdopted,
+        EffectVerified,
+        EffectFailed,
+    )
+
+    def initial(self) -> HealingState:
+        """See `Policy.initial`."""
+        return HealingState(Units(), Health())
+
+    def fold(self, state: HealingState, event: Recorded, view: View) -> None:
+        """See `Policy.fold`."""
+        state.units.apply(event, view.timeline.now, view.settings)
+        state.health.apply(event, view.timeline.now, state.units, view.settings)
+
+    def decide(self, state: HealingState, view: View) -> Sequence[Draft]:
+        """See `Policy.decide`."""
+        drafts: list[Draft] = []
+        for name in sorted(state.units.units):
+            unit = state.units.units[name]
+            drafts.extend(self._recovered(unit, view))
+            if view.standing.busy(name):
+                continue
+            if unit.alive:
+                drafts.extend(self._living(unit, state, view))
+            elif wanted(unit, view):
+                drafts.extend(self._missing(unit, state, view))
+        return drafts
+
+    def due(self, state: HealingState, view: View) -> int:
+        """See `Policy.due`: when the next back-off or quarantine ends, or an early death becomes history."""
+        now = view.timeline.now
+        times = [
+            start_time(unit, view)[0]
+            for unit in state.units.units.values()
+            if not unit.alive and wanted(unit, view) and not view.standing.busy(unit.name)
+        ]
+        return min((time for time in times if time > now), default=0)
+
+    def _living(self, unit: Unit, state: HealingState, view: View) -> Iterable[Draft]:
+        worker = worker_of(view.settings, unit.pool)
+        signs = state.health.get(unit.name)
+        facts: dict[str, Any] = {"generation": unit.generation, "pid": unit.pid}
+        if not wanted(unit, view):
+            reason = "ordered" if unit.intent == "stop" else "not_configured"
+            yield _draft("stop", unit, StopUnit(generation=unit.generation), reason, "is to end", facts)
+        elif unit.owes_restart:
+            action = RestartUnit(generation=unit.generation, drain=True)
+            yield _draft("order", unit, action, "ordered", "is to be restarted", facts)
+        elif worker and unit.launch != worker.launch:
+            action = RestartUnit(generation=unit.generation, drain=True)
+            yield _draft("reconfigure", unit, action, "configuration", "has a new configuration", facts)
+        elif signs.stopped >= TICKS and unit.intent != "pause":
+            yield from self._stopped(unit, state, view, facts)
+        elif signs.silent >= TICKS:
+            silent = unit.sample.beat_age_ms if unit.sample else 0
+            action = RestartUnit(generation=unit.generation, evidence=True)
+            text = f"has given no beat for {silent // 1000} s"
+            facts |= {"beat_age_ms": silent, "ticks": signs.silent}
+            yield _draft("not_responding", unit, action, "no_beat", text, facts, PROVEN_COST)
+        elif signs.swollen >= TICKS:
+            percent = memory_percent(unit, view.settings)
+            limit = view.settings.limits.memory_restart_percent
+            action = RestartUnit(generation=unit.generation, drain=True)
+            facts |= {"memory_percent": percent, "limit_percent": limit, "ticks": signs.swollen}
+            text = f"uses {percent} % of its memory limit, {limit:g} % is the line"
+            yield _draft("memory", unit, action, "memory_high", text, facts, PLANNED_COST)
+
+    def _stopped(self, unit: Unit, state: HealingState, view: View, facts: dict[str, Any]) -> Iterable[Draft]:
+        """A stopped process is continued once; if it is stopped again, somebody means it: a person is asked."""
+        signs = state.health.get(unit.name)
+        since = view.timeline.now - signs.continued_at if signs.continued_at else None
+        facts |= {"ticks": signs.stopped, "continued_s_ago": None if since is None else since // SECOND}
+        if since is None or since >= CONTINUE_AGAIN:
+            action = ContinueUnit(generation=unit.generation)
+            yield _draft("stopped", unit, action, "stopped", "was stopped from outside", facts, PROVEN_COST)
+        elif view.alerts.find("stopped_again", unit.name) is None:
+            raised = RaiseAlert(cause="stopped_again", severity="critical")
+            text = "was stopped again after it had been continued: a person must look"
+            yield _draft("stopped", unit, raised, "stopped_again", text, facts, ALERT_COST)
+
+    def _missing(self, unit: Unit, state: HealingState, view: View) -> Iterable[Draft]:
+        worker = worker_of(view.settings, unit.pool)
+        restart = worker.restart if worker else RestartSettings()
+        waiting = [] if worker is None else unready(worker.after, state.units)
+        time, reason = start_time(unit, view)
+        now = view.timeline.now
+        facts: dict[str, Any] = {
+            "generation": unit.generation,
+            "code": unit.code,
+            "signal": unit.signal,
+            "failures": unit.failures,
+        }
+        if unit.error:
+            facts["error"] = unit.error
+        window = int(restart.window_s * SECOND)
+        recent = [at for at in unit.early_deaths if at > now - window]
+        looping = len(recent) >= restart.burst or unit.quarantines > 0
+        if looping and unit.failures and unit.quarantined_until <= unit.ended_at:
+            yield from self._quarantine(unit, view, facts | {"early_deaths": len(recent)})
+            return
+        if waiting or time > now:
+            return
+        action = StartUnit(generation=unit.generation + 1)
+        if reason == "first":
+            yield _draft("start", unit, action, "wanted", "is wanted and does not run", facts)
+        else:
+            yield _draft("crash", unit, action, reason, f"ended: {ending(unit)}", facts)
+
+    def _quarantine(self, unit: Unit, view: View, facts: dict[str, Any]) -> Iterable[Draft]:
+        wait = QUARANTINE_S[min(unit.quarantines, len(QUARANTINE_S) - 1)]
+        until = view.timeline.now + wait * SECOND
+        text = f"keeps dying ({ending(unit)}); next try in {wait // 60} min"
+        yield _draft("quarantine", unit, QuarantineUnit(until=until), "crash_loop", text, facts)
+        if view.alerts.find("crash_loop", unit.name) is None:
+            raised = RaiseAlert(cause="crash_loop", severity="critical")
+            yield _draft("quarantine", unit, raised, "crash_loop", text, facts, ALERT_COST)
+
+    def _recovered(self, unit: Unit, view: View) -> Iterable[Draft]:
+        facts = {"generation": unit.generation, "alive": unit.alive}
+        lived = view.timeline.now - unit.started_at
+        steady = unit.alive and lived >= view.settings.limits.steady_s * SECOND
+        if view.alerts.find("crash_loop", unit.name) and (steady or not wanted(unit, view)):
+            action = ClearAlert(cause="crash_loop")
+            yield _draft("quarantine", unit, action, "steady", "stays alive again", facts)
+        running = unit.sample is not None and unit.sample.status not in ("T", "t", "?")
+        if view.alerts.find("stopped_again", unit.name) and (running or not unit.alive):
+            yield _draft("stopped", unit, ClearAlert(cause="stopped_again"), "running", "runs again", facts)
+
+
+def _draft(
+    rule: str,
+    unit: Unit,
+    action: Any,
+    reason: str,
+    text: str,
+    facts: dict[str, Any],
+    cost: int = 0,
+) -> Draft:
+    return Draft(
+        rule=rule,
+        target=unit.name,
+        action=action,
+        reason=reason,
+        text=f"{unit.name} {text}",
+        inputs=dict(facts),
+        cost=cost,
+    )
+
+
+def wanted(unit: Unit, view: View) -> bool:
+    """Tell whether configuration and people want the unit to run."""
+    worker = worker_of(view.settings, unit.pool)
+    return worker is not None and unit.name in worker.units and unit.intent != "stop"
+
+
+def unready(after: Sequence[str], units: Units) -> list[str]:
+    """Return the pools of `after` that have no ready unit yet."""
+    ready = {unit.pool for unit in units.units.values() if unit.alive and unit.ready}
+    return [pool for pool in after if pool not in ready]
+
+
+def start_time(unit: Unit, view: View) -> tuple[int, str]:
+    """Return when the unit may start and why then.
+
+    A generation that was steady, or ended by our own order, starts at once; an early death waits 1, 2, 4 … s
+    (at most 300, with 20 % of jitter from a hash); spawns of one unit are at least 1 s apart.
+    """
+    if unit.generation == 0:
+        return view.timeline.now, "first"
+    if unit.quarantined_until:
+        if unit.quarantined_until > unit.ended_at:
+            return unit.quarantined_until, "half_open"
+    gap = unit.ordered_at + SPAWN_GAP
+    if unit.ended_by_us or not unit.ended_at:
+        return gap, "first"
+    if unit.failures == 0:
+        return gap, "steady"
+    return max(gap, unit.ended_at + backoff(unit)), "backoff"
+
+
+def backoff(unit: Unit) -> int:
+    """Return the wait after an early death in microseconds: min(300 s, 2^(n-1) s), jittered by a hash of the unit."""
+    seconds = min(BACKOFF_CAP_S, 2 ** (min(unit.failures, 12) - 1))
+    mark = blake2b(f"{unit.name}/{unit.generation}".encode(), digest_size=4).digest()
+    share = int.from_bytes(mark, "big") / 0xFFFFFFFF
+    return int(seconds * SECOND * (1 - JITTER + 2 * JITTER * share))
+
+
+def ending(unit: Unit) -> str:
+    """Say how the last generation ended."""
+    if unit.error:
+        return unit.error
+    if unit.signal is not None:
+        return f"killed by signal {unit.signal}"
+    if unit.code is not None:
+        return f"exit code {unit.code}"
+    return "exit code unknown"

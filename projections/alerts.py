@@ -1,0 +1,49 @@
+"""Open alerts: one for each cause and target, said again at growing intervals."""
+
+from msgspec import Struct
+
+from events.decisions import ClearAlert, Decided, RaiseAlert
+
+
+class Alert(Struct):
+    """An open alert. Times are forest microseconds; `count` is how often it was said."""
+
+    cause: str
+    target: str
+    severity: str
+    text: str
+    opened: int
+    notified: int
+    count: int = 1
+
+
+class Alerts(Struct):
+    """All open alerts by `cause/target`."""
+
+    open: dict[str, Alert] = {}
+
+    def apply(self, decided: Decided, now: int) -> None:
+        """Fold a decision about an alert."""
+        key = f"{_cause(decided)}/{decided.target}"
+        match decided.action:
+            case RaiseAlert(cause=cause, severity=severity):
+                alert = self.open.get(key)
+                if alert:
+                    alert.notified = now
+                    alert.count += 1
+                    alert.text = decided.text
+                else:
+                    self.open[key] = Alert(cause, decided.target, severity, decided.text, now, now)
+            case ClearAlert():
+                self.open.pop(key, None)
+            case _:
+                return
+
+    def find(self, cause: str, target: str) -> Alert | None:
+        """Return the open alert of a cause and target."""
+        return self.open.get(f"{cause}/{target}")
+
+
+def _cause(decided: Decided) -> str:
+    action = decided.action
+    return action.cause if isinstance(action, RaiseAlert | ClearAlert) else ""

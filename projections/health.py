@@ -1,0 +1,73 @@
+"""Signs of sickness, counted tick by tick: a verdict needs the same sign in two evaluations in a row."""
+
+from msgspec import Struct
+
+from events.decisions import ContinueUnit, Decided
+from events.envelope import Recorded
+from events.observations import Sampled
+from events.settings import Settings
+from projections.units import Unit, Units, worker_of
+
+
+class Signs(Struct):
+    """One unit's signs: how many ticks in a row each has held, and when it was last continued."""
+
+    generation: int = 0
+    stopped: int = 0
+    silent: int = 0
+    swollen: int = 0
+    continued_at: int = 0
+
+
+class Health(Struct):
+    """Signs of all units by name."""
+
+    signs: dict[str, Signs] = {}
+
+    def get(self, name: str) -> Signs:
+        """Return a unit's signs."""
+        signs = self.signs.get(name)
+        if signs is None:
+            signs = self.signs[name] = Signs()
+        return signs
+
+    def apply(self, event: Recorded, now: int, units: Units, settings: Settings) -> None:
+        """Fold one event. Call after the units have folded it."""
+        match event.body:
+            case Sampled():
+                for unit in units.units.values():
+                    self._tick(unit, settings)
+            case Decided(action=ContinueUnit(), target=name, mode="act"):
+                signs = self.get(name)
+                signs.continued_at = now
+                signs.stopped = 0
+            case _:
+                return
+
+    def _tick(self, unit: Unit, settings: Settings) -> None:
+        signs = self.get(unit.name)
+        if signs.generation != unit.generation:
+            signs.generation = unit.generation
+            signs.stopped = signs.silent = signs.swollen = 0
+        sample = unit.sample
+        if sample is None or not unit.alive:
+            signs.stopped = signs.silent = signs.swollen = 0
+            return
+        if sample.status == "?":
+            # Unknown is a value: it neither proves sickness nor health, so counting stands still.
+            return
+        limits = settings.limits
+        silent = sample.beat_age_ms >= limits.beat_lost_s * 1000 and sample.status != "T"
+        signs.stopped = signs.stopped + 1 if sample.status in ("T", "t") else 0
+        signs.silent = signs.silent + 1 if silent else 0
+        percent = memory_percent(unit, settings)
+        swollen = percent is not None and percent >= limits.memory_restart_percent
+        signs.swollen = signs.swollen + 1 if swollen else 0
+
+
+def memory_percent(unit: Unit, settings: Settings) -> float | None:
+    """Return the tree's memory in percent of the limit declared for the worker; None without a limit or sample."""
+    worker = worker_of(settings, unit.pool)
+    if worker is None or not worker.memory_limit or unit.sample is None:
+        return None
+    return round(100.0 * unit.sample.memory / worker.memory_limit, 1)

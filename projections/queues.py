@@ -1,0 +1,93 @@
+"""What each queue holds and whether it moves."""
+
+from msgspec import Struct, field
+
+from events.envelope import Recorded
+from events.observations import QueueSample, Sampled
+from events.settings import Settings, SettingsAdopted
+from events.tasks import TaskDied, TaskFailed, TaskFinished, TaskStarted, TaskSubmitted
+
+_KEPT = 200
+
+
+class Queue(Struct):
+    """One queue. `moved_at` is the forest time of its last sign of progress; `services` the last service times in ms."""
+
+    name: str
+    pending: int = 0
+    in_flight: int = 0
+    pulls: int = 0
+    redelivered: int = 0
+    over: int = 0
+    moved_at: int = 0
+    submitted: int = 0
+    ended: int = 0
+    services: list[int] = field(default_factory=list)
+
+    @property
+    def backlog(self) -> int:
+        """Delivered and unfinished tasks count too: pending + in flight."""
+        return self.pending + self.in_flight
+
+    def p99_ms(self) -> int:
+        """The 99th percentile of the last service times, 0 without any."""
+        if not self.services:
+            return 0
+        ordered = sorted(self.services)
+        return ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+
+
+class Queues(Struct):
+    """All queues by name."""
+
+    queues: dict[str, Queue] = {}
+
+    def get(self, name: str) -> Queue:
+        """Return a queue."""
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = Queue(name)
+        return queue
+
+    def apply(self, event: Recorded, now: int, settings: Settings) -> None:
+        """Fold one event."""
+        match event.body:
+            case Sampled(queues=samples):
+                for sample in samples:
+                    self._sampled(sample)
+                for queue in self.queues.values():
+                    self._tick(queue, now, settings)
+            case TaskSubmitted(queue=name):
+                self.get(name).submitted += 1
+            case TaskStarted(queue=name):
+                self.get(name).moved_at = now
+            case TaskFinished(queue=name, service_ms=service):
+                self._ended(name, service, now)
+            case TaskFailed(queue=name) | TaskDied(queue=name):
+                queue = self.get(name)
+                queue.moved_at = now
+                queue.ended += isinstance(event.body, TaskDied)
+            case SettingsAdopted(settings=adopted):
+                for wanted in adopted.queues:
+                    self.get(wanted.name)
+            case _:
+                return
+
+    def _sampled(self, sample: QueueSample) -> None:
+        queue = self.get(sample.queue)
+        queue.pending, queue.in_flight = sample.pending, sample.in_flight
+        queue.pulls, queue.redelivered = sample.pulls, sample.redelivered
+
+    def _tick(self, queue: Queue, now: int, settings: Settings) -> None:
+        if queue.pending == 0 or queue.moved_at == 0:
+            # An empty queue cannot jam; its patience starts with the first task that waits.
+            queue.moved_at = now
+        queue.over = queue.over + 1 if queue.backlog >= settings.limits.queue_backlog else 0
+
+    def _ended(self, name: str, service: int, now: int) -> None:
+        queue = self.get(name)
+        queue.moved_at = now
+        queue.ended += 1
+        queue.services.append(service)
+        if len(queue.services) > 2 * _KEPT:
+            del queue.services[:-_KEPT]

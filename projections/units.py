@@ -1,0 +1,204 @@
+"""The life of every unit: its generations, its exits, what people want of it, what it has done."""
+
+from msgspec import Struct, field
+
+from events.decisions import Decided, QuarantineUnit, RestartUnit, StopUnit
+from events.envelope import Recorded
+from events.observations import Intent, IntentSet, Sampled, UnitSample, WorkerExited, WorkerReady
+from events.outcomes import WorkerStarted, WorkerStartOrdered
+from events.settings import Settings, SettingsAdopted, WorkerSettings
+from events.tasks import ResultSalvaged, TaskDied, TaskFailed, TaskFinished
+
+SECOND = 1_000_000
+
+
+class Unit(Struct):
+    """One worker process through all its generations. Times are forest microseconds, 0 means never."""
+
+    name: str
+    pool: str = ""
+    generation: int = 0
+    alive: bool = False
+    ready: bool = False
+    exited: bool = False
+    pid: int = 0
+    start: int = 0
+    nonce: str = ""
+    launch: str = ""
+    ordered_at: int = 0
+    started_at: int = 0
+    ended_at: int = 0
+    code: int | None = None
+    signal: int | None = None
+    error: str = ""
+    ended_by_us: bool = False
+    done_in_generation: int = 0
+    tasks_done: int = 0
+    tasks_failed: int = 0
+    restarts: int = 0
+    intent: Intent = "run"
+    owes_restart: bool = False
+    failures: int = 0
+    early_deaths: list[int] = field(default_factory=list)
+    quarantined_until: int = 0
+    quarantines: int = 0
+    sample: UnitSample | None = None
+
+
+class Units(Struct):
+    """All units by name."""
+
+    units: dict[str, Unit] = {}
+
+    def get(self, name: str) -> Unit:
+        """Return a unit, a blank one where nothing was ever heard of it."""
+        unit = self.units.get(name)
+        if unit is None:
+            unit = self.units[name] = Unit(name)
+        return unit
+
+    def apply(self, event: Recorded, now: int, settings: Settings) -> None:
+        """Fold one event."""
+        match event.body:
+            case Sampled(units=samples):
+                for sample in samples:
+                    unit = self.units.get(sample.unit)
+                    if unit and unit.generation == sample.generation:
+                        unit.sample = sample
+            case TaskFinished(unit=name, generation=generation):
+                self._task(name, generation, good=True)
+            case (
+                TaskFailed(unit=name, generation=generation)
+                | ResultSalvaged(unit=name, generation=generation)
+            ):
+                self._task(name, generation, good=False)
+            case TaskDied(unit=name):
+                self._task(name, -1, good=False)
+            case WorkerStartOrdered() as ordered:
+                self._ordered(ordered, now, settings)
+            case WorkerStarted() as started:
+                self._started(started, now, settings)
+            case WorkerReady(unit=name, generation=generation):
+                unit = self.get(name)
+                unit.ready = unit.ready or unit.generation == generation
+            case WorkerExited() as exited:
+                self._exited(exited, now, settings)
+            case IntentSet() as intent:
+                self._intent(intent, settings)
+            case SettingsAdopted(settings=adopted):
+                self._adopted(adopted)
+            case Decided(action=QuarantineUnit(until=until), target=name, mode="act"):
+                unit = self.get(name)
+                unit.quarantined_until = until
+                unit.quarantines += 1
+            case Decided(
+                action=StopUnit(generation=generation) | RestartUnit(generation=generation),
+                target=name,
+                mode="act",
+            ):
+                unit = self.get(name)
+                unit.ended_by_us = unit.ended_by_us or unit.generation == generation
+            case _:
+                return
+
+    def _task(self, name: str, generation: int, good: bool) -> None:
+        unit = self.units.get(name)
+        if unit is None:
+            return
+        if good:
+            unit.tasks_done += 1
+            unit.done_in_generation += generation == unit.generation
+        else:
+            unit.tasks_failed += 1
+
+    def _ordered(self, ordered: WorkerStartOrdered, now: int, settings: Settings) -> None:
+        unit = self.get(ordered.unit)
+        unit.pool = ordered.pool
+        unit.restarts += unit.generation > 0
+        unit.generation = ordered.generation
+        unit.nonce = ordered.nonce
+        unit.ordered_at = now
+        unit.alive = unit.ready = unit.exited = unit.ended_by_us = unit.owes_restart = False
+        unit.done_in_generation = 0
+        unit.sample = None
+        unit.error = ""
+        unit.code = unit.signal = None
+        unit.launch = launch_of(settings, ordered.pool)
+
+    def _started(self, started: WorkerStarted, now: int, settings: Settings) -> None:
+        unit = self.get(started.unit)
+        if unit.generation != started.generation or unit.exited:
+            return
+        worker = worker_of(settings, started.pool)
+        unit.alive = True
+        unit.ready = unit.ready or worker is None or not worker.queue
+        unit.pid, unit.start, unit.nonce = started.pid, started.start, started.nonce
+        if not started.adopted:
+            unit.started_at = now
+
+    def _exited(self, exited: WorkerExited, now: int, settings: Settings) -> None:
+        unit = self.get(exited.unit)
+        if unit.generation != exited.generation or unit.exited:
+            return
+        unit.exited = True
+        lived = now - unit.started_at if unit.alive else 0
+        steady = lived >= settings.limits.steady_s * SECOND or unit.done_in_generation > 0
+        unit.alive = unit.ready = False
+        unit.ended_at = max(now, unit.ordered_at)
+        unit.code, unit.signal, unit.error = exited.code, exited.signal, exited.error
+        unit.sample = None
+        if unit.ended_by_us:
+            return
+        if steady:
+            unit.failures = 0
+            unit.early_deaths.clear()
+            unit.quarantines = 0
+            return
+        unit.failures += 1
+        unit.early_deaths.append(now)
+        del unit.early_deaths[:-50]
+
+    def _intent(self, intent: IntentSet, settings: Settings) -> None:
+        for name in targets(settings, intent.target, self.units):
+            unit = self.get(name)
+            if not intent.restart:
+                unit.intent = intent.intent
+            elif unit.alive:
+                unit.owes_restart = True
+            if intent.restart or intent.intent == "run":
+                self.rearm(unit)
+
+    def _adopted(self, settings: Settings) -> None:
+        for worker in settings.workers:
+            for name in worker.units:
+                unit = self.get(name)
+                unit.pool = worker.name
+                if unit.launch and unit.launch != worker.launch:
+                    self.rearm(unit)
+
+    def rearm(self, unit: Unit) -> None:
+        """Forget old failures: a person or a new configuration gives the unit a fresh chance."""
+        unit.failures = 0
+        unit.early_deaths.clear()
+        unit.quarantined_until = 0
+        unit.quarantines = 0
+
+
+def launch_of(settings: Settings, pool: str) -> str:
+    """Return the launch digest of a pool in force."""
+    worker = worker_of(settings, pool)
+    return worker.launch if worker else ""
+
+
+def worker_of(settings: Settings, pool: str) -> WorkerSettings | None:
+    """Return a pool's settings."""
+    return next((worker for worker in settings.workers if worker.name == pool), None)
+
+
+def targets(settings: Settings, target: str, units: dict[str, Unit]) -> tuple[str, ...]:
+    """Resolve a name to units: a pool means all of its units, configured or living."""
+    worker = worker_of(settings, target)
+    if worker is None:
+        return (target,)
+    extra = sorted(name for name, unit in units.items() if unit.pool == target and name not in worker.units)
+    return (*worker.units, *extra)
