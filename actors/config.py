@@ -1,0 +1,316 @@
+"""The schema of forest.toml: what may stand in it, and the part of it that policies read."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
+
+from events.codec import canonical
+from events.decisions import Mode
+from events.settings import (
+    ElfSettings,
+    Limits,
+    ManaSettings,
+    QueueSettings,
+    RestartSettings,
+    Settings,
+    WorkerSettings,
+)
+
+ElfName = Literal["flow", "time", "balance", "healing", "wisdom"]
+Priority = Literal["high", "middle", "low"]
+Distribution = Literal["pull_best", "seed", "fifo", "jsq", "round_robin", "random"]
+
+# A form names a parser in config_formats: it checks a value more closely than its type and may rewrite it.
+Text = Annotated[str, Meta(extra={"form": "text"})]
+Name = Annotated[str, Meta(extra={"form": "name"})]
+PathText = Annotated[str, Meta(extra={"form": "path"})]
+Command = Annotated[tuple[str, ...], Meta(min_length=1, extra={"form": "command"})]
+Clock = Annotated[str, Meta(extra={"form": "clock"})]
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+
+# Each elf's budget for disturbing the system; [[elf]] overrides single numbers.
+MANA: dict[ElfName, ManaSettings] = {
+    "flow": ManaSettings(refill_per_hour=120),
+    "time": ManaSettings(refill_per_hour=120),
+    "balance": ManaSettings(refill_per_hour=120),
+    "healing": ManaSettings(refill_per_hour=60),
+    "wisdom": ManaSettings(refill_per_hour=20),
+}
+
+_PERCENT = Meta(ge=0, le=100)
+_SHARE = Meta(ge=0, le=1)
+_ABOVE_ZERO = Meta(gt=0)
+_AT_LEAST_ONE = Meta(ge=1)
+
+# The structs of events.settings are read as they are; these are the ranges their types do not state.
+BOUNDS: dict[tuple[type[Struct], str], Meta] = {
+    (Limits, "high_load"): _ABOVE_ZERO,
+    (Limits, "response_time_s"): _ABOVE_ZERO,
+    (Limits, "error_rate"): _SHARE,
+    (Limits, "silence_s"): _ABOVE_ZERO,
+    (Limits, "predicted_overload"): _ABOVE_ZERO,
+    (Limits, "redistribute_above"): _ABOVE_ZERO,
+    (Limits, "queue_backlog"): _AT_LEAST_ONE,
+    (Limits, "speed_drop"): _SHARE,
+    (Limits, "memory_gc_percent"): _PERCENT,
+    (Limits, "memory_restart_percent"): _PERCENT,
+    (Limits, "queue_jam_s"): _ABOVE_ZERO,
+    (Limits, "beat_lost_s"): _ABOVE_ZERO,
+    (Limits, "steady_s"): _ABOVE_ZERO,
+    (Limits, "renotify_s"): _ABOVE_ZERO,
+    (RestartSettings, "burst"): _AT_LEAST_ONE,
+    (RestartSettings, "window_s"): _ABOVE_ZERO,
+    (ManaSettings, "capacity"): _AT_LEAST_ONE,
+    (ManaSettings, "refill_per_hour"): Meta(ge=0),
+    (ManaSettings, "start"): Meta(ge=0),
+}
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """[node]: this node. `data` is absolute once read."""
+
+    name: Name = "forest"
+    data: PathText = "data"
+    language: Literal["ja", "en"] = "en"
+    timezone: Annotated[str, Meta(extra={"form": "zone"})] = "UTC"
+    sample_s: Positive = 5.0
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """[log]: when the event log reaches the disk, and what never reaches the log."""
+
+    sync: Annotated[str, Meta(extra={"form": "sync"})] = "always"
+    redact: tuple[Annotated[str, Meta(extra={"form": "pattern"})], ...] = ()
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """[[queue]]: where tasks wait."""
+
+    name: Name
+    serve: Literal["pull", "dispatch"] = "pull"
+    max_attempts: Count = 3
+    timeout_s: Positive = 600.0
+    overflow_to: tuple[Text, ...] = ()
+
+
+class Night(Struct, frozen=True, kw_only=True):
+    """At most `max` processes between two times of the day; `to` may lie after midnight."""
+
+    start: Clock = field(name="from")
+    end: Clock = field(name="to")
+    max: Count
+
+
+class Worker(Struct, frozen=True, kw_only=True):
+    """[[worker]]: one pool of equal processes. Paths are absolute, `memory_limit` is in bytes once read."""
+
+    name: Name
+    queue: Text = ""
+    call: Annotated[str, Meta(extra={"form": "call"})] = ""
+    exec: Command = ()
+    command: Command = ()
+    python: Annotated[str, Meta(extra={"form": "python"})] = ""
+    cwd: Annotated[str, Meta(extra={"form": "folder"})] = ""
+    env: dict[str, str] = {}
+    min: Annotated[int, Meta(ge=0, examples=[1])] = 1
+    max: Annotated[int, Meta(ge=1, examples=[4])] = 1
+    batch: Annotated[int, Meta(ge=1, examples=[10])] = 1
+    concurrency: Annotated[int, Meta(ge=1, examples=[2])] = 1
+    memory_limit: Annotated[int, Meta(extra={"form": "size"})] = 0
+    cpu_limit: NotNegative = 0.0
+    restart: RestartSettings = RestartSettings()
+    stop_signal: Annotated[str, Meta(extra={"form": "signal"})] = "TERM"
+    stop_wait_s: NotNegative = 10.0
+    rlimits: dict[str, Annotated[int, Meta(ge=-1)]] = {}
+    user: Annotated[str, Meta(extra={"form": "user"})] = ""
+    after: tuple[Text, ...] = ()
+    notice_file: PathText = ""
+    managed_config: tuple[PathText, ...] = ()
+    night: Night | None = None
+
+    def units(self) -> tuple[str, ...]:
+        """Return the names of all processes the pool may have, numbered if it may have several."""
+        return (self.name,) if self.max == 1 else tuple(f"{self.name}-{n}" for n in range(1, self.max + 1))
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """[[agent]]: a remote agent. `fallback` is its place in the order of last resort, 0 for none."""
+
+    name: Name
+    skills: tuple[Text, ...] = ()
+    priorities: tuple[Priority, ...] = ()
+    fallback: Annotated[int, Meta(ge=0)] = 0
+    wip: Count = 1
+    restart: Command = ()
+    owner: str = ""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """[policy]: how tasks find agents."""
+
+    distribution: Distribution = "pull_best"
+    parameters: dict[str, float] = {}
+
+
+class Reminder(Struct, frozen=True, kw_only=True):
+    """[[reminder]]: a text for a worker; `when` is kept as it was written."""
+
+    worker: Text
+    when: Text
+    text: Text
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """[[job]]: a command that runs by the clock."""
+
+    name: Name
+    every: Annotated[str, Meta(extra={"form": "every"})]
+    command: Command
+    kind: Literal["monitor", "report", "maintenance", "types"] = "monitor"
+    on_failure: Literal["escalate", "log"] = "escalate"
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """[notify.NAME]: one way to tell people: exactly one of its keys."""
+
+    file: PathText = ""
+    webhook: str = ""
+    command: Command = ()
+
+
+class GitHub(Struct, frozen=True, kw_only=True):
+    """[github]: where issues are opened; the token's variable, never the token."""
+
+    repo: Annotated[str, Meta(extra={"form": "repository"})] = ""
+    token_env: str = ""
+
+
+class Web(Struct, frozen=True, kw_only=True):
+    """[web]: the dashboard. Port 0 takes a free one; `auth` is a file that holds the token."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+    auth: PathText = ""
+
+
+class Elf(Struct, frozen=True, kw_only=True):
+    """[[elf]]: how far one elf may go; `rules` overrides its mode rule by rule."""
+
+    name: ElfName
+    mode: Mode = "act"
+    rules: dict[str, Mode] = {}
+    mana: ManaSettings = ManaSettings()
+
+
+class Kpi(Struct, frozen=True, kw_only=True):
+    """[kpi]: targets by the indicator's name."""
+
+    targets: dict[str, float] = {}
+
+
+class Forest(Struct, frozen=True, kw_only=True):
+    """The whole file."""
+
+    node: Node = Node()
+    log: Log = Log()
+    limits: Limits = Limits()
+    queues: tuple[Queue, ...] = field(default=(), name="queue")
+    workers: tuple[Worker, ...] = field(default=(), name="worker")
+    agents: tuple[Agent, ...] = field(default=(), name="agent")
+    policy: Policy = Policy()
+    reminders: tuple[Reminder, ...] = field(default=(), name="reminder")
+    jobs: tuple[Job, ...] = field(default=(), name="job")
+    notify: dict[str, Channel] = {}
+    github: GitHub = GitHub()
+    web: Web = Web()
+    elves: tuple[Elf, ...] = field(default=(), name="elf")
+    kpi: Kpi = Kpi()
+
+    def worker_of(self, unit: str) -> Worker:
+        """Return the pool that a unit belongs to. Raises LookupError."""
+        for worker in self.workers:
+            if unit in worker.units():
+                return worker
+        raise LookupError(f"expected a unit of forest.toml, got {unit!r}; try elf status")
+
+    def settings(self, env_key: bytes, environ: Mapping[str, str] | None = None) -> Settings:
+        """Return what policies read; with a secret `env_key` no value of `env` is told by its digest."""
+        given = {elf.name: elf for elf in self.elves}
+        return Settings(
+            node=self.node.name,
+            timezone=self.node.timezone,
+            language=self.node.language,
+            sample_s=self.node.sample_s,
+            limits=self.limits,
+            queues=tuple(
+                QueueSettings(name=q.name, serve=q.serve, max_attempts=q.max_attempts, timeout_s=q.timeout_s)
+                for q in self.queues
+            ),
+            workers=tuple(
+                WorkerSettings(
+                    name=worker.name,
+                    queue=worker.queue,
+                    units=worker.units()[: worker.min],
+                    memory_limit=worker.memory_limit,
+                    stop_wait_s=worker.stop_wait_s,
+                    restart=worker.restart,
+                    launch=self._launch_digest(worker, env_key, os.environ if environ is None else environ),
+                )
+                for worker in self.workers
+            ),
+            elves=tuple(_elf_settings(name, given.get(name)) for name in MANA),
+        )
+
+    def _launch_digest(self, worker: Worker, env_key: bytes, environ: Mapping[str, str]) -> str:
+        """Digest everything whose change needs a new process: bounds, limits and reactions are left out."""
+        # A runner gets the time to stop with its task list; for a plain program only the node needs it.
+        stop_wait_s = 0.0 if worker.command else worker.stop_wait_s
+        values = {name: expand(value, environ) for name, value in worker.env.items()}
+        hidden = {
+            name: hashlib.blake2b(value.encode(), key=env_key[:64], digest_size=16).hexdigest()
+            for name, value in values.items()
+        }
+        process = replace(
+            worker,
+            env=hidden,
+            min=1,
+            max=1,
+            memory_limit=0,
+            restart=RestartSettings(),
+            stop_signal="",
+            stop_wait_s=stop_wait_s,
+            after=(),
+            notice_file="",
+            managed_config=(),
+            night=None,
+        )
+        queue = next((q for q in self.queues if q.name == worker.queue), None)
+        served = (queue.timeout_s, queue.max_attempts) if queue else None
+        text = canonical((process, served, self.node.timezone))
+        return hashlib.sha256(text).hexdigest()[:16]
+
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def references(value: str) -> list[str]:
+    """Return the variables of the node's environment that an `env` value asks for by `${NAME}`."""
+    return _REFERENCE.findall(value)
+
+
+def expand(value: str, environ: Mapping[str, str]) -> str:
+    """Put the node's own variables in for each `${NAME}`. Raises KeyError for one that is not set."""
+    return _REFERENCE.sub(lambda found: environ[found[1]], value)
+
+
+def _elf_settings(name: ElfName, given: Elf | None) -> ElfSettings:
+    if given is None:
+        return ElfSettings(name=name, mana=MANA[name])
+    return ElfSettings(name=name, mode=given.mode, rules=given.rules, mana=given.mana)

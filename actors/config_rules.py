@@ -1,0 +1,253 @@
+"""What must hold between the keys of forest.toml, beyond each key by itself."""
+
+import resource
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from ipaddress import ip_address
+from typing import Any
+
+from actors.config import Channel, Forest, Queue, Worker, references
+from actors.config_errors import Said, Sheet, toml_text
+from actors.config_formats import nearest
+from actors.config_lines import Path
+
+_RLIMITS = sorted(name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_"))
+_WAYS = ("call", "exec", "command")
+_TASKS_ONLY = ("batch", "concurrency")
+
+
+def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: Mapping[str, str]) -> None:
+    """Put into the sheet what is wrong between keys; keys with an error of their own are passed over."""
+    for table, names in (
+        ("queue", [queue.name for queue in forest.queues]),
+        ("worker", [worker.name for worker in forest.workers]),
+        ("agent", [agent.name for agent in forest.agents]),
+        ("job", [job.name for job in forest.jobs]),
+        ("elf", [elf.name for elf in forest.elves]),
+    ):
+        _unique(table, names, sheet)
+    queues = {queue.name: queue for queue in forest.queues}
+    workers = [worker.name for worker in forest.workers]
+    for number, queue in enumerate(forest.queues):
+        others = [name for name in queues if name != queue.name]
+        _known(
+            ("queue", number, "overflow_to"), queue.overflow_to, others, "another queue of this file", sheet
+        )
+    for number, worker in enumerate(forest.workers):
+        path: Path = ("worker", number)
+        given = raw["worker"][number] if isinstance(raw["worker"][number], dict) else {}
+        _ways(path, given, sheet)
+        _queue(path, worker, given, queues, sheet)
+        _bounds(path, worker, sheet)
+        _environment(path, worker, environ, sheet)
+        _rlimits(path, worker, sheet)
+        _known(
+            (*path, "after"),
+            worker.after,
+            [w for w in workers if w != worker.name],
+            "another worker of this file",
+            sheet,
+        )
+    _order(forest, sheet)
+    _units(forest, sheet)
+    for number, reminder in enumerate(forest.reminders):
+        if reminder.worker:
+            _named(("reminder", number, "worker"), reminder.worker, workers, "a worker of this file", sheet)
+    for name, channel in forest.notify.items():
+        _channel(("notify", name), channel, sheet)
+    _numbers(forest, sheet)
+    _web(forest, sheet)
+
+
+def _unique(table: str, names: Iterable[str], sheet: Sheet) -> None:
+    first: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if not name or not sheet.sound((table, number), "name"):
+            continue
+        if name in first:
+            sheet.add(
+                (table, number, "name"), f"a name that no other [[{table}]] has", name, f'name = "{name}_2"'
+            )
+        first.setdefault(name, number)
+
+
+def _named(path: Path, name: str, known: Iterable[str], what: str, sheet: Sheet) -> None:
+    known = [other for other in known if other]
+    if name not in known:
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        better = nearest(name, known)
+        hint = (
+            f'{key} = "{better}"'
+            if better
+            else f"one of {', '.join(known)}"
+            if known
+            else f"leaving {key} out"
+        )
+        sheet.add(path, what, name, hint)
+
+
+def _known(path: Path, names: Iterable[str], known: Iterable[str], what: str, sheet: Sheet) -> None:
+    for number, name in enumerate(names):
+        _named((*path, number), name, known, what, sheet)
+
+
+def _ways(path: Path, given: Mapping[str, Any], sheet: Sheet) -> None:
+    ways = [way for way in _WAYS if way in given]
+    if not sheet.sound(path, *_WAYS) or len(ways) == 1:
+        return
+    if ways:
+        sheet.add(
+            (*path, ways[1]),
+            "one of call, exec and command",
+            Said(" and ".join(ways)),
+            f"keeping {ways[0]} only",
+        )
+    else:
+        sheet.add(path, "one of call, exec and command", Said("none"), 'command = ["python3", "worker.py"]')
+
+
+def _queue(
+    path: Path, worker: Worker, given: Mapping[str, Any], queues: Mapping[str, Queue], sheet: Sheet
+) -> None:
+    if not sheet.sound(path, "queue"):
+        return
+    if "command" in given:
+        if worker.queue and "call" not in given and "exec" not in given:
+            sheet.add(
+                (*path, "queue"), "no queue for a plain command", worker.queue, "exec instead of command"
+            )
+        for key in _TASKS_ONLY:
+            if key in given:
+                sheet.add((*path, key), f"no {key} for a plain command", given[key], f"leaving {key} out")
+    elif not worker.queue:
+        if "call" in given or "exec" in given:
+            sheet.add(
+                path, "a queue to take tasks from", Said("none"), f'queue = "{next(iter(queues), "tasks")}"'
+            )
+    elif worker.queue not in queues:
+        _named((*path, "queue"), worker.queue, queues, "a queue of this file", sheet)
+    elif queues[worker.queue].serve != "pull":
+        sheet.add(
+            (*path, "queue"), 'a queue with serve = "pull"', worker.queue, 'serve = "pull" in that queue'
+        )
+    if "python" in given and "call" not in given:
+        sheet.add(
+            (*path, "python"), "python only beside call", given["python"], "naming it first in the command"
+        )
+
+
+def _bounds(path: Path, worker: Worker, sheet: Sheet) -> None:
+    if sheet.sound(path, "min", "max") and worker.min > worker.max:
+        sheet.add((*path, "min"), f"at most max = {worker.max}", worker.min, f"max = {worker.min}")
+    if worker.night and sheet.sound(path, "night", "max"):
+        if worker.night.max > worker.max:
+            hint = f"max = {worker.max}"
+            sheet.add(
+                (*path, "night", "max"), f"at most the worker's max = {worker.max}", worker.night.max, hint
+            )
+        if worker.night.start == worker.night.end:
+            sheet.add((*path, "night", "to"), "another time than from", worker.night.end, 'to = "06:00"')
+
+
+def _environment(path: Path, worker: Worker, environ: Mapping[str, str], sheet: Sheet) -> None:
+    for name, value in worker.env.items():
+        where = (*path, "env", name)
+        if not name.isascii() or not name.isidentifier():
+            sheet.add(
+                where, "a variable's name of letters, digits and '_'", Said(toml_text(name)), "another name"
+            )
+        if name.startswith("ELF_"):
+            sheet.add(
+                where,
+                "a name outside ELF_, which is the node's",
+                Said(toml_text(name)),
+                f"{name[4:] or 'NAME'}",
+            )
+        for wanted in references(value):
+            if wanted not in environ:
+                sheet.add(
+                    where, f"{wanted} in the node's environment", Said("nothing"), f"export {wanted}=..."
+                )
+        if "\0" in value:
+            sheet.add(where, "text without a zero byte", value)
+
+
+def _rlimits(path: Path, worker: Worker, sheet: Sheet) -> None:
+    for name in worker.rlimits:
+        if name not in _RLIMITS:
+            better = nearest(name.lower().removeprefix("rlimit_"), _RLIMITS)
+            sheet.add(
+                (*path, "rlimits", name), "a resource limit", name, better or f"one of {', '.join(_RLIMITS)}"
+            )
+
+
+def _order(forest: Forest, sheet: Sheet) -> None:
+    number = {worker.name: place for place, worker in reversed(list(enumerate(forest.workers)))}
+    graph = {w.name: [name for name in w.after if name in number and name != w.name] for w in forest.workers}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        place = min(number[name] for name in cycle)
+        # graphlib lists each worker before the one that comes after it.
+        chain = " after ".join(reversed(cycle))
+        sheet.add(
+            ("worker", place, "after"), "an order without a circle", Said(chain), "removing one of them"
+        )
+
+
+def _units(forest: Forest, sheet: Sheet) -> None:
+    owner: dict[str, str] = {}
+    for number, worker in enumerate(forest.workers):
+        if not worker.name or not sheet.sound(("worker", number), "name", "max"):
+            continue
+        if len(worker.units()[-1]) > 64:
+            sheet.add(
+                ("worker", number, "name"),
+                "64 characters with the process number",
+                worker.name,
+                "a shorter name",
+            )
+        for unit in worker.units():
+            other = owner.setdefault(unit, worker.name)
+            if other != worker.name:
+                what = f"process names unlike those of {other}"
+                sheet.add(("worker", number, "name"), what, unit, f'name = "{worker.name}_2"')
+
+
+def _channel(path: Path, channel: Channel, sheet: Sheet) -> None:
+    given = [way for way in ("file", "webhook", "command") if getattr(channel, way)]
+    if sheet.sound(path[:1], str(path[1])) and len(given) != 1:
+        sheet.add(
+            path,
+            "one of file, webhook and command",
+            Said(" and ".join(given) or "none"),
+            'file = "alerts.md"',
+        )
+
+
+def _numbers(forest: Forest, sheet: Sheet) -> None:
+    limits = forest.limits
+    gc, restart = limits.memory_gc_percent, limits.memory_restart_percent
+    if sheet.sound(("limits",), "memory_gc_percent", "memory_restart_percent") and restart < gc:
+        hint = f"memory_restart_percent = {min(100.0, gc + 10):g}"
+        what = f"at least memory_gc_percent = {gc:g}"
+        sheet.add(("limits", "memory_restart_percent"), what, restart, hint)
+    for number, elf in enumerate(forest.elves):
+        path: Path = ("elf", number)
+        if sheet.sound(path, "mana") and elf.mana.start > elf.mana.capacity:
+            what = f"at most capacity = {elf.mana.capacity}"
+            sheet.add((*path, "mana", "start"), what, elf.mana.start, f"start = {elf.mana.capacity}")
+
+
+def _web(forest: Forest, sheet: Sheet) -> None:
+    if not sheet.sound(("web",), "host", "auth") or forest.web.auth or _loopback(forest.web.host):
+        return
+    sheet.add(("web", "host"), "a host of this machine only, or auth", forest.web.host, 'host = "127.0.0.1"')
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,122 @@
+"""How each unit is launched: its arguments, its clean environment, its folder and its log."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from actors.config import Forest, Worker, expand
+from events.codec import canonical
+
+Kind = Literal["plain", "call", "exec"]
+
+_MAIN = Path(__file__).resolve().parents[1] / "__main__.py"
+
+
+class RunnerSpec(Struct, frozen=True, kw_only=True):
+    """What a runner is told on its command line; credentials reach it by an inherited descriptor instead."""
+
+    unit: str
+    generation: int
+    pool: str
+    queue: str
+    call: str = ""
+    exec: tuple[str, ...] = ()
+    python: str = ""
+    cwd: str
+    batch: int = 1
+    concurrency: int = 1
+    timeout_s: float
+    max_attempts: int
+    stop_wait_s: float
+    nats_url: str
+    writer: str
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """One process to start; `rlimits`, `cpu_limit` and `user` are for whoever starts it, empty means none."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    log: str
+    kind: Kind
+    rlimits: dict[str, int] = {}
+    cpu_limit: float = 0.0
+    user: str = ""
+
+
+def launch_of(
+    forest: Forest,
+    unit: str,
+    *,
+    generation: int = 1,
+    marker: str = "",
+    nats_url: str = "",
+    writer: str = "",
+    data: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Launch:
+    """Return how to start one generation of a unit. Raises LookupError for a unit that no worker has.
+
+    `marker` becomes ELF_UNIT. `writer` is the runner's name in subjects and the unit's own without it. `data`
+    is the data folder if it is not the file's, `environ` the node's environment if it is not this process's.
+    """
+    worker = forest.worker_of(unit)
+    given = os.environ if environ is None else environ
+    if worker.command:
+        kind: Kind = "plain"
+        argv = worker.command
+    else:
+        kind = "call" if worker.call else "exec"
+        spec = _spec(forest, worker, unit, generation, nats_url, writer or unit)
+        argv = (sys.executable, str(_MAIN), "runner", "--spec", canonical(spec).decode())
+    return Launch(
+        argv=argv,
+        env=_environment(forest, worker, marker, given),
+        cwd=worker.cwd or os.getcwd(),
+        log=str((data or Path(forest.node.data)) / "logs" / f"{unit}.log"),
+        kind=kind,
+        rlimits=worker.rlimits,
+        cpu_limit=worker.cpu_limit,
+        user=worker.user,
+    )
+
+
+def _spec(
+    forest: Forest, worker: Worker, unit: str, generation: int, nats_url: str, writer: str
+) -> RunnerSpec:
+    queue = next(queue for queue in forest.queues if queue.name == worker.queue)
+    return RunnerSpec(
+        unit=unit,
+        generation=generation,
+        pool=worker.name,
+        queue=worker.queue,
+        call=worker.call,
+        exec=worker.exec,
+        python=worker.python or sys.executable,
+        cwd=worker.cwd or os.getcwd(),
+        batch=worker.batch,
+        concurrency=worker.concurrency,
+        timeout_s=queue.timeout_s,
+        max_attempts=queue.max_attempts,
+        stop_wait_s=worker.stop_wait_s,
+        nats_url=nats_url,
+        writer=writer,
+    )
+
+
+def _environment(forest: Forest, worker: Worker, marker: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Only what is named here reaches a process; the node's own variables (its tokens among them) do not."""
+    clean = {
+        "PATH": given.get("PATH", os.defpath),
+        "HOME": given.get("HOME", "/"),
+        "LANG": given.get("LANG", "C.UTF-8"),
+        "TZ": forest.node.timezone,
+        "PYTHONUNBUFFERED": "1",
+    }
+    own = {name: expand(value, given) for name, value in worker.env.items()}
+    return {**clean, **own, "ELF_UNIT": marker}
