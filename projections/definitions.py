@@ -1,0 +1,58 @@
+"""What the warehouse consists of: its tables and views as SQL statements, and digests that tell when they changed."""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+SCHEMA = "schema.sql"
+VIEWS = ("views.sql", "views_tasks.sql", "views_units.sql", "views_decisions.sql")
+FILLED_BY = "rows.py"
+
+_HERE = Path(__file__).parent
+_CREATES = re.compile(r"^CREATE (TABLE|VIEW) (\w+)", re.MULTILINE)
+
+
+def tables() -> dict[str, str]:
+    """Return the statement that creates each table."""
+    return dict(_statements(SCHEMA))
+
+
+def views() -> dict[str, str]:
+    """Return the statement that creates each view, in an order in which they can be created."""
+    return {name: statement for file in VIEWS for name, statement in _statements(file)}
+
+
+def questions() -> dict[str, str]:
+    """Return the comment above each table and view: what it answers."""
+    found = {}
+    for file in (SCHEMA, *VIEWS):
+        for name, statement in _statements(file):
+            lines = (line[2:].strip() for line in statement.splitlines() if line.startswith("--"))
+            found[name] = " ".join(lines)
+    return found
+
+
+def tables_digest() -> str:
+    """Return the digest over the tables and the code that fills them: when it changes, tables are made again."""
+    return _digest(SCHEMA, FILLED_BY)
+
+
+def views_digest() -> str:
+    """Return the digest over the views."""
+    return _digest(SCHEMA, *VIEWS)
+
+
+def _digest(*files: str) -> str:
+    whole = blake2b(digest_size=16)
+    for file in files:
+        whole.update((_HERE / file).read_bytes() + b"\0")
+    return whole.hexdigest()
+
+
+def _statements(file: str) -> Iterator[tuple[str, str]]:
+    """Split a file at the semicolons that end a line: our own files hold one statement from each to the next."""
+    for part in re.split(r";[ \t]*$", (_HERE / file).read_text(encoding="utf-8"), flags=re.MULTILINE):
+        created = _CREATES.search(part)
+        if created:
+            yield created[2], part.strip()

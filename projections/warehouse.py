@@ -1,0 +1,338 @@
+"""DuckDB as a reader of the log: its bytes, typed tables and the views over them in one disposable file."""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+
+from events.codec import decode
+from events.envelope import Recorded
+from projections import definitions
+from projections.anchor import Anchor
+from projections.chain import Altered, Chain
+from projections.rows import COLUMNS, Rows, micros, rows_of, tame
+
+PAGE = 10_000
+"""Events that are read at once: what a reader holds in memory."""
+CLOSING_S = 5.0
+TABLES_KEY, VIEWS_KEY = "tables", "views"
+
+Progress = Callable[[int, int], None]
+"""Called with (events done, events in all)."""
+
+
+class WarehouseError(Exception):
+    """The file cannot be used as it is."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process holds the file."""
+
+
+class WarehouseDamaged(WarehouseError):
+    """The file is no warehouse, or not whole; it may be deleted and filled again from the log."""
+
+
+class Warehouse:
+    """One DuckDB file that follows the log. One thread uses it; every other thread asks `cursor()` for its own.
+
+    The tables, the checkpoint and the running hash move together, in one transaction a batch.
+    """
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, *, read_only: bool) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._connection = connection
+        # Cursors for others are made from one that never runs anything: making one from a busy connection fails.
+        self._door = connection.cursor()
+        self._lock = threading.Lock()
+        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        self._writer: _Writer | None = None
+        self._chain, self._time, self._forest = Chain(), 0, 0
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        memory: str = "96MB",
+        threads: int = 1,
+        read_only: bool = False,
+        progress: Progress | None = None,
+    ) -> "Warehouse":
+        """Open or create the file. Views of another release are replaced, its tables made again from the bytes.
+
+        `memory` bounds DuckDB's own buffers, `progress` hears of a rebuild. Raises WarehouseLocked when another
+        process has the file, WarehouseDamaged when it cannot be read, ChainBroken as `rebuild` does.
+        """
+        warehouse = cls(path, _connect(path, memory, threads, read_only), read_only=read_only)
+        try:
+            warehouse._prepare(progress)
+        except duckdb.Error as problem:
+            warehouse.close()
+            raise _damaged(path, problem) from problem
+        except BaseException:
+            warehouse.close()
+            raise
+        return warehouse
+
+    @property
+    def checkpoint(self) -> int:
+        """The position of the last event that is in."""
+        return self._chain.position
+
+    @property
+    def chain(self) -> Chain:
+        """The running hash at the checkpoint, as a copy."""
+        return self._chain.copy()
+
+    @property
+    def anchor(self) -> Anchor:
+        """What the anchor file has to say after the last batch."""
+        chain = self._chain
+        return Anchor(position=chain.position, head=chain.head_hex, count=chain.count, time=self._time)
+
+    def add(self, batch: Sequence[Recorded]) -> None:
+        """Take the next events: all of the batch or, after any error, nothing.
+
+        Raises Gap or Regression unless the batch goes on from the checkpoint without a hole.
+        """
+        if not batch:
+            return
+        chain = self._chain.copy()
+        chain.extend(batch)
+        rows, forest = rows_of(batch, self._forest)
+        last = micros(batch[-1].time)
+        try:
+            self._store(rows, chain, last, forest)
+        except duckdb.Error:
+            bounded = tame(rows)
+            if bounded == rows:
+                raise
+            # Somebody wrote a number or a text that no column holds: it is bounded here, its bytes stay as they are.
+            self._store(bounded, chain, last, forest)
+        self._chain, self._time, self._forest = chain, last, forest
+
+    def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
+        """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
+        end = self.checkpoint if until is None else min(until, self.checkpoint)
+        cursor = self.cursor()
+        try:
+            while after < end:
+                yield _page(cursor, after, min(after + PAGE, end))
+                after += PAGE
+        finally:
+            cursor.close()
+
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Make every table again from the stored bytes, all or nothing, and verify the chain on the way.
+
+        Raises ChainBroken when the bytes are not those that the checkpoint speaks of.
+        """
+        connection, chain, forest = self._connection, Chain(), 0
+        end = self._chain.position
+        self._writer = None
+        connection.begin()
+        try:
+            writer = _Writer(connection, self._empty_tables())
+            while chain.position < end:
+                page = _page(connection, chain.position, min(chain.position + PAGE, end))
+                chain.extend(page)
+                rows, forest = rows_of(page, forest)
+                writer.write_bounded(rows)
+                if progress:
+                    progress(chain.position, end)
+            if chain != self._chain:
+                raise Altered(f"expected head {self._chain.head_hex} at {end}, got {chain.head_hex}", end, end)
+            writer.close()
+            connection.execute("DROP TABLE log")
+            connection.execute("ALTER TABLE log_next RENAME TO log")
+            connection.execute("UPDATE checkpoint SET forest = ?", [forest])
+            self._make_views()
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        self._forest = forest
+        connection.execute("CHECKPOINT")
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own for the calling thread; `close()` interrupts what it still runs."""
+        with self._lock:
+            if self._closed:
+                raise WarehouseError(f"expected {self.path} to be open, got a closed warehouse")
+            cursor = self._door.cursor()
+            self._cursors.add(cursor)
+            return cursor
+
+    def close(self) -> None:
+        """Interrupt every running query and give the file back. Any thread may call it, and more than once."""
+        with self._lock:
+            self._closed = True
+            cursors = list(self._cursors)
+        deadline = time.monotonic() + CLOSING_S
+        for cursor in cursors:
+            _end(cursor, deadline)
+        self._writer = None
+        _end(self._door, deadline)
+        _end(self._connection, deadline)
+
+    def _store(self, rows: Rows, chain: Chain, last: int, forest: int) -> None:
+        connection = self._connection
+        writer = self._writer = self._writer or _Writer(connection)
+        connection.begin()
+        try:
+            writer.write(rows)
+            connection.execute(
+                "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?",
+                [chain.position, chain.head_hex, chain.count, last, forest],
+            )
+            connection.commit()
+        except BaseException:
+            writer.clear()
+            connection.rollback()
+            raise
+
+    def _prepare(self, progress: Progress | None) -> None:
+        """Bring tables and views to this release and take up the thread at the checkpoint."""
+        connection = self._connection
+        there = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        if not there and not self.read_only:
+            self._create()
+        elif not {"meta", "checkpoint", "log"} <= there:
+            raise WarehouseDamaged(f"expected a warehouse in {self.path}, got {_names(there)}; try another file")
+        row = connection.execute("SELECT position, head, count, time, forest FROM checkpoint").fetchone()
+        if row is None:
+            raise WarehouseDamaged(f"expected a checkpoint in {self.path}, got none; delete it to fill it again")
+        position, head, count, self._time, self._forest = row
+        self._chain = Chain(position, bytes.fromhex(head), count)
+        meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        tables = meta.get(TABLES_KEY) == definitions.tables_digest()
+        views = meta.get(VIEWS_KEY) == definitions.views_digest()
+        if self.read_only and not (tables and views):
+            raise WarehouseError(f"expected tables of this release in {self.path}, got others; open it for writing")
+        if not tables:
+            self.rebuild(progress)
+        elif not views:
+            connection.begin()
+            self._make_views()
+            connection.commit()
+
+    def _create(self) -> None:
+        connection = self._connection
+        connection.begin()
+        for statement in definitions.tables().values():
+            connection.execute(statement)
+        connection.execute("INSERT INTO checkpoint VALUES (0, ?, 0, 0, 0)", [Chain().head_hex])
+        self._make_views()
+        connection.commit()
+
+    def _empty_tables(self) -> dict[str, str]:
+        """Create all tables anew but `log`, which goes on as `log_next`; return where the rows of each table go."""
+        for table, statement in definitions.tables().items():
+            if table == "log":
+                self._connection.execute(statement.replace("CREATE TABLE log", "CREATE TABLE log_next"))
+            elif table in COLUMNS:
+                self._connection.execute(f"DROP TABLE IF EXISTS {table}")
+                self._connection.execute(statement)
+        return {"log": "log_next"}
+
+    def _make_views(self) -> None:
+        connection = self._connection
+        found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+        for (name,) in found:
+            connection.execute(f'DROP VIEW "{name}"')
+        for statement in definitions.views().values():
+            connection.execute(statement)
+        connection.execute("DELETE FROM meta")
+        digests = [TABLES_KEY, definitions.tables_digest(), VIEWS_KEY, definitions.views_digest()]
+        connection.execute("INSERT INTO meta VALUES (?, ?), (?, ?)", digests)
+
+
+class _Writer:
+    """Rows into tables by appenders, inside the transaction that is open on the connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, instead: dict[str, str] | None = None) -> None:
+        self._appenders = {table: connection.appender((instead or {}).get(table, table)) for table in COLUMNS}
+
+    def write(self, rows: Rows) -> None:
+        """Append all rows. After an error the transaction must be rolled back and `clear` called."""
+        for table, kept in rows.items():
+            if kept:
+                appender = self._appenders[table]
+                appender.append_rows(kept)
+                appender.flush()
+
+    def write_bounded(self, rows: Rows) -> None:
+        """Append all rows, bounding what no column holds before, because a transaction cannot go on after an error."""
+        self.write(tame(rows))
+
+    def clear(self) -> None:
+        """Forget what was not stored."""
+        for appender in self._appenders.values():
+            appender.clear()
+
+    def close(self) -> None:
+        """Let go of the tables, so that they may be dropped or renamed."""
+        self._appenders.clear()
+
+
+def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "preserve_insertion_order": False,
+        "memory_limit": memory,
+        "threads": threads,
+    }
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL lock_configuration = true")
+    except duckdb.Error as problem:
+        if "lock" in str(problem) and path.exists():
+            raise WarehouseLocked(
+                f"expected {path} to be free, got another process that holds it; try `elf sql`, which asks the node"
+            ) from problem
+        raise _damaged(path, problem) from problem
+    return connection
+
+
+def _damaged(path: Path, problem: Exception) -> WarehouseDamaged:
+    reason = str(problem).splitlines()[0]
+    return WarehouseDamaged(f"expected a warehouse in {path}, got {reason}; delete it to fill it again from the log")
+
+
+def _names(tables: set[str]) -> str:
+    return f"the tables {', '.join(sorted(tables)[:5])}" if tables else "no tables"
+
+
+def _page(connection: duckdb.DuckDBPyConnection, after: int, until: int) -> list[Recorded]:
+    rows = connection.execute(
+        "SELECT position, subject, data FROM log WHERE position > ? AND position <= ? ORDER BY position",
+        [after, until],
+    ).fetchall()
+    return [decode(position, subject, data) for position, subject, data in rows]
+
+
+def _end(connection: duckdb.DuckDBPyConnection, deadline: float) -> None:
+    """Close a connection, interrupting what another thread runs on it for as long as it takes."""
+    pause = threading.Event()
+    while True:
+        try:
+            connection.interrupt()
+            connection.close()
+            return
+        except duckdb.ConnectionException:
+            return  # closed before
+        except duckdb.Error:
+            if time.monotonic() > deadline:
+                raise
+            pause.wait(0.002)
