@@ -261,6 +261,7 @@ class Forest(Struct, frozen=True, kw_only=True):
                     memory_limit=worker.memory_limit,
                     stop_wait_s=worker.stop_wait_s,
                     restart=worker.restart,
+                    after=worker.after,
                     launch=self._launch_digest(worker, env_key, os.environ if environ is None else environ),
                 )
                 for worker in self.workers
