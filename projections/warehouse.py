@@ -15,7 +15,7 @@ from projections.anchor import Anchor
 from projections.chain import Altered, Chain
 from projections.rows import COLUMNS, Rows, micros, rows_of, tame
 
-PAGE = 10_000
+PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""
 CLOSING_S = 5.0
 TABLES_KEY, VIEWS_KEY = "tables", "views"
@@ -133,6 +133,14 @@ class Warehouse:
 
         Raises ChainBroken when the bytes are not those that the checkpoint speaks of.
         """
+        try:
+            self._rebuild(progress, bounded=False)
+        except duckdb.Error:
+            # Perhaps somebody wrote what no column holds, as in `add`; a transaction does not go on after an error.
+            self._rebuild(progress, bounded=True)
+        self._connection.execute("CHECKPOINT")
+
+    def _rebuild(self, progress: Progress | None, *, bounded: bool) -> None:
         connection, chain, forest = self._connection, Chain(), 0
         end = self._chain.position
         self._writer = None
@@ -143,7 +151,7 @@ class Warehouse:
                 page = _page(connection, chain.position, min(chain.position + PAGE, end))
                 chain.extend(page)
                 rows, forest = rows_of(page, forest)
-                writer.write_bounded(rows)
+                writer.write(tame(rows) if bounded else rows)
                 if progress:
                     progress(chain.position, end)
             if chain != self._chain:
@@ -158,7 +166,6 @@ class Warehouse:
             connection.rollback()
             raise
         self._forest = forest
-        connection.execute("CHECKPOINT")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own for the calling thread; `close()` interrupts what it still runs."""
@@ -266,10 +273,6 @@ class _Writer:
                 appender = self._appenders[table]
                 appender.append_rows(kept)
                 appender.flush()
-
-    def write_bounded(self, rows: Rows) -> None:
-        """Append all rows, bounding what no column holds before, because a transaction cannot go on after an error."""
-        self.write(tame(rows))
 
     def clear(self) -> None:
         """Forget what was not stored."""
