@@ -14,7 +14,7 @@ from actors.config_formats import FORMS, Unfit, nearest
 from actors.config_lines import Path
 
 WRONG: Any = object()
-_PLACEHOLDER = {mi.StrType: "", mi.IntType: 1, mi.FloatType: 1.0, mi.VarTupleType: []}
+_PLACEHOLDER = {mi.StrType: "", mi.IntType: 1, mi.FloatType: 1.0}
 
 
 class Checker:
@@ -92,7 +92,8 @@ class Checker:
             if not clean[0]:
                 return self._wrong(value, kind, path, form, example)
             if "/" in clean[0]:
-                clean[0] = FORMS[form].parse(clean[0], self._folder)
+                clean[0] = self._formed(clean[0], (*path, 0), form)
+                return WRONG if clean[0] is WRONG else clean
         return clean
 
     def _entries(self, value: Any, kind: mi.DictType, path: Path) -> Any:
@@ -106,12 +107,12 @@ class Checker:
         rule = FORMS[form]
         number = rule.numbers and isinstance(value, int) and not isinstance(value, bool)
         try:
-            if not number and not isinstance(value, str):
+            if not number and not _fits(value, mi.StrType()):
                 raise Unfit
             return rule.parse(str(value), self._folder)
-        except Unfit as unfit:
+        except (Unfit, OSError) as problem:
             key = next((part for part in reversed(path) if isinstance(part, str)), "")
-            better = toml_text(str(unfit) or rule.example)
+            better = toml_text((isinstance(problem, Unfit) and str(problem)) or rule.example)
             hint = f"{key} = [{better}]" if isinstance(path[-1], int) else f"{key} = {better}"
             self._sheet.add(path, rule.expected, value, hint)
             # A name that may not be used is still what others mean when they say it.
@@ -148,7 +149,7 @@ def _fits(value: Any, kind: mi.Type) -> bool:
         case mi.LiteralType():
             return isinstance(value, str) and value in kind.values
         case mi.StrType():
-            return isinstance(value, str)
+            return isinstance(value, str) and "\0" not in value
         case mi.IntType():
             return isinstance(value, int) and not isinstance(value, bool) and _within(value, kind)
         case mi.FloatType():
@@ -222,7 +223,7 @@ def _example(kind: mi.Type, form: str, example: str, bounds: Meta | None = None)
     """Return a value that would be right."""
     if example:
         return example
-    if form and FORMS[form].example:
+    if form and not isinstance(kind, mi.VarTupleType):
         return toml_text(FORMS[form].example)
     match kind:
         case mi.LiteralType():
@@ -248,5 +249,7 @@ def _placeholder(kind: mi.Type) -> Any:
             }
         case mi.LiteralType():
             return kind.values[0]
+        case mi.VarTupleType():
+            return [""] * (kind.min_length or 0)
         case _:
             return _PLACEHOLDER[type(kind)]

@@ -60,15 +60,15 @@ def parse_size(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise Unfit
-    size = int(float(found[1]) * _UNITS[(found[2] or "").lower()])
-    if size < 1:
-        raise Unfit
-    return size
+    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 
 def absolute(text: str, folder: Path) -> str:
     """Return a path of the file as seen from anywhere; its last link, as a venv's python is one, is kept."""
-    path = folder / Path(text).expanduser()
+    try:
+        path = folder / Path(text).expanduser()
+    except RuntimeError:
+        raise Unfit from None
     return str(path.resolve() if path.name in {"", ".."} else path.parent.resolve() / path.name)
 
 
@@ -171,5 +171,5 @@ FORMS = {
     "folder": Form("a folder that exists", ".", _folder),
     "python": Form("a Python that exists and may be run", "python3", _python),
     "user": Form("a user of this machine", "nobody", _user),
-    "command": Form("an array of texts, the program first", "", absolute),
+    "command": Form("an array of texts, the program first", "python3", absolute),
 }

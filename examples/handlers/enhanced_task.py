@@ -20,7 +20,7 @@ from typing import Any
 
 
 def compile_and_test(task: dict[str, Any]) -> dict[str, Any]:
-    """Check the module `payload.path` and keep the result in the folder `payload.results`, if there is one."""
+    """Check the module `payload.path`; keep the result in the folder `payload.results` if there is one."""
     payload = task["payload"]
     path = inside(payload["path"])
     started = time.perf_counter()
