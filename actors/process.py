@@ -16,6 +16,7 @@ import msgspec
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = resource.getpagesize()
 PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # Linux 6.9 and later
+EXEC_YIELDS = 1000  # about 10 ms
 ROUNDS = 100  # sweeps before giving up on a family that forks faster than we kill
 
 
@@ -178,12 +179,37 @@ class Process:
         self.close()
 
 
+def _environment(pid: int) -> bytes:
+    """The environment, nothing if it has none, ended or is hidden.
+
+    In the middle of exec the kernel shows an empty one for microseconds: a fresh unit would be overlooked.
+    """
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        for _ in range(EXEC_YIELDS):
+            data = os.pread(fd, 1 << 21, 0)
+            if data or not _in_exec(pid):
+                return data
+            os.sched_yield()
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+    return b""
+
+
+def _in_exec(pid: int) -> bool:
+    """Whether it has memory (field 23) that holds no environment yet (field 51, its end)."""
+    field = _read(f"/proc/{pid}/stat", 4096).rpartition(b")")[2].split()
+    return len(field) > 48 and field[0] not in {b"Z", b"X"} and field[20] != b"0" and field[48] == b"0"
+
+
 def _carries(pid: int, marker: str) -> bool:
     """Whether its environment holds ELF_UNIT with this marker or a longer one that goes on after a colon."""
-    size = 1 << 17
-    while len(data := _read(f"/proc/{pid}/environ", size)) == size:
-        size *= 8
-    _, found, rest = (b"\0" + data).partition(b"\0ELF_UNIT=")
+    _, found, rest = (b"\0" + _environment(pid)).partition(b"\0ELF_UNIT=")
     return bool(found) and (rest.partition(b"\0")[0] + b":").startswith(marker.rstrip(":").encode() + b":")
 
 
