@@ -6,7 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 SCHEMA = "schema.sql"
-VIEWS = ("views.sql", "views_tasks.sql", "views_units.sql", "views_decisions.sql")
+VIEWS = ("views.sql", "views_tasks.sql", "views_decisions.sql", "views_units.sql")
 FILLED_BY = "rows.py"
 
 _HERE = Path(__file__).parent

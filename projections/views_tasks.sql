@@ -1,1 +1,140 @@
--- empty
+-- Tasks and queues. A task is known by its id and its queue; one that was moved stays one task and follows to its new
+-- queue (its `thread` is then '' instead of the queue). Everything that happens to a task belongs to a *turn*: each
+-- submission and each claim opens one, whose name is its position.
+
+-- Which turn does each task event belong to? `named` is the claim that an end names itself: it counts only in that turn.
+CREATE VIEW task_history AS
+WITH moves AS (SELECT DISTINCT task FROM task_event WHERE what = 'moved'),
+threads AS (
+    SELECT e.position, e.what, e.task, e.queue, e.claim AS named,
+           CASE WHEN m.task IS NULL THEN e.queue ELSE '' END AS thread
+    FROM task_event e LEFT JOIN moves m ON m.task = e.task
+    WHERE e.what <> 'salvaged'
+)
+SELECT task, thread, queue, position AS seq, what, named,
+       max(CASE WHEN what IN ('submitted', 'started') THEN position END)
+           OVER (PARTITION BY task, thread ORDER BY position ROWS UNBOUNDED PRECEDING) AS turn
+FROM threads;
+
+-- How did each turn go? The effective end of a claim is the first result that names it while it is the last claim; an
+-- end that names another claim, or comes second, is passed over. Cancelling and dying close a turn that is not done.
+CREATE VIEW task_turns AS
+WITH turns AS (
+    SELECT task, thread, turn,
+           max(queue) FILTER (seq = turn) AS queue,
+           bool_or(what = 'started' AND seq = turn) AS claimed,
+           min(seq) FILTER (what IN ('finished', 'failed') AND named = turn) AS result_seq,
+           arg_min(what, seq) FILTER (what IN ('finished', 'failed') AND named = turn) AS result,
+           min(seq) FILTER (what IN ('died', 'cancelled')) AS close_seq,
+           arg_min(what, seq) FILTER (what IN ('died', 'cancelled')) AS close
+    FROM task_history GROUP BY task, thread, turn
+)
+SELECT task, thread, turn, queue, claimed,
+       CASE WHEN result = 'finished' AND (close_seq IS NULL OR result_seq < close_seq) THEN 'done'
+            WHEN close = 'died' THEN 'dead'
+            WHEN close = 'cancelled' THEN 'cancelled'
+            WHEN result = 'failed' THEN 'failed'
+            WHEN claimed THEN 'running'
+            ELSE 'waiting' END AS state,
+       CASE WHEN result = 'finished' AND (close_seq IS NULL OR result_seq < close_seq) THEN result_seq
+            ELSE coalesce(close_seq, result_seq) END AS end_seq,
+       result_seq, close_seq
+FROM turns WHERE turn IS NOT NULL;
+
+-- Where does each task stand? One row a task: its last turn, how often it was claimed, when it was asked for.
+CREATE VIEW task_state AS
+SELECT task, thread, max(turn) AS turn, arg_max(queue, turn) AS queue, arg_max(state, turn) AS state,
+       arg_max(end_seq, turn) AS end_seq, max(turn) FILTER (claimed) AS claim_seq,
+       count(*) FILTER (claimed) AS attempts, count(*) FILTER (NOT claimed) AS submissions,
+       -- A task that was moved waits since its first submission, one that was put back since its last.
+       CASE WHEN thread = '' THEN min(turn) FILTER (NOT claimed) ELSE max(turn) FILTER (NOT claimed) END AS submit_seq
+FROM task_turns GROUP BY task, thread;
+
+-- What became of every task? `state`: waiting, running, done, failed (waits for its next attempt), dead, cancelled.
+-- `response_s` = submitted to end, `service_s` = the handler's own time in the last attempt, `worker` the unit of the
+-- last claim, `error` of the end in force. `agent` is NULL while queues are pulled.
+CREATE VIEW tasks AS
+SELECT t.task AS id, t.queue, s.kind AS type, s.priority, s.complexity, t.state, NULL::VARCHAR AS agent,
+       c.unit AS worker, t.attempts, make_timestamp(s.time) AS submitted, make_timestamp(c.time) AS started,
+       CASE WHEN t.state IN ('done', 'dead', 'cancelled') THEN make_timestamp(e.time) END AS finished,
+       CASE WHEN t.state IN ('done', 'dead', 'cancelled') THEN greatest(e.time - s.time, 0) / 1e6 END AS response_s,
+       e.service_ms / 1e3 AS service_s, nullif(e.error, '') AS error,
+       CASE WHEN t.state IN ('failed', 'dead') THEN e.kind END AS failure,
+       nullif(s.timeout_s, 0) AS timeout_s, nullif(s.parent, '') AS parent, t.submissions,
+       t.submit_seq, t.claim_seq, t.end_seq
+FROM task_state t
+LEFT JOIN (SELECT * FROM task_event WHERE what = 'submitted') s ON s.position = t.submit_seq
+LEFT JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.claim_seq
+LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e ON e.position = t.end_seq;
+
+-- What came of each attempt? One row a claim. `outcome`: done, failed, dead, cancelled, running, and lost where a later
+-- turn began without an end of this one (the process died with the task). `seq` is the claim's position.
+CREATE VIEW attempts AS
+WITH claims AS (
+    SELECT *, max(turn) OVER (PARTITION BY task, thread) AS last_turn FROM task_turns
+)
+SELECT t.task, t.queue, c.attempt, c.unit AS worker, c.generation, c.pid, t.turn AS seq,
+       CASE WHEN t.result_seq IS NOT NULL AND (t.close_seq IS NULL OR t.result_seq < t.close_seq)
+            THEN CASE WHEN e.what = 'finished' THEN 'done' ELSE 'failed' END
+            WHEN t.close_seq IS NOT NULL THEN t.state
+            WHEN t.turn < t.last_turn THEN 'lost' ELSE 'running' END AS outcome,
+       make_timestamp(c.time) AS started, make_timestamp(e.time) AS ended, e.service_ms / 1e3 AS service_s,
+       e.kind AS failure, nullif(e.error, '') AS error, e.retry_in_s, e.position AS end_seq
+FROM claims t
+JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.turn
+LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e
+    ON e.position = least(t.result_seq, t.close_seq)
+WHERE t.claimed;
+
+-- Which results came after the effective end? They are kept and counted, never merged.
+CREATE VIEW salvages AS
+SELECT position AS seq, make_timestamp(time) AS time, task, queue, unit AS worker, generation, attempt, error
+FROM task_event WHERE what = 'salvaged';
+
+-- Which ends do not count, because they name a claim that was not the last, or came second? Fewer than 1 in 1,000 ends.
+CREATE VIEW ignored_ends AS
+SELECT e.position AS seq, make_timestamp(e.time) AS time, e.what, e.task, e.queue, e.unit AS worker, e.claim
+FROM task_event e
+WHERE e.what IN ('finished', 'failed')
+  AND NOT EXISTS (SELECT 1 FROM task_turns t WHERE t.result_seq = e.position
+                                              AND (t.close_seq IS NULL OR t.result_seq < t.close_seq));
+
+-- What did each tick say of each queue's consumer? Ticks leave out queues that did not change: the last value holds.
+CREATE VIEW queue_samples AS
+SELECT position AS seq, make_timestamp(time) AS time, queue, pending, in_flight, pulls, redelivered, full_frame
+FROM queue_sample;
+
+-- Is work piling up? `pending` = waiting or between attempts, `in_flight` = claimed, both by the tasks themselves;
+-- `consumer_*` is what the broker said last. `oldest_age_s` is the age of the oldest pending task at the log's end,
+-- the rates are over the last five minutes before it. Target: pending < 100, oldest_age_s < 300.
+CREATE VIEW queues AS
+WITH now AS (SELECT epoch_us(forest_time) AS t FROM log_end),
+named AS (
+    SELECT unnest(from_json(json_extract(settings, '$.queues[*].name')::JSON, '["VARCHAR"]')) AS name
+    FROM (SELECT settings FROM adopted ORDER BY position DESC LIMIT 1)
+    UNION SELECT queue FROM queue_sample UNION SELECT queue FROM task_event
+),
+standing AS (
+    SELECT t.queue, count(*) FILTER (t.state IN ('waiting', 'failed')) AS pending,
+           count(*) FILTER (t.state = 'running') AS in_flight, count(*) FILTER (t.state = 'dead') AS dead,
+           min(s.time) FILTER (t.state IN ('waiting', 'failed')) AS oldest
+    FROM task_state t JOIN task_event s ON s.position = t.submit_seq GROUP BY t.queue
+),
+recent AS (
+    SELECT queue, count(*) FILTER (what = 'submitted') / 5.0 AS arrival_per_min,
+           count(*) FILTER (what = 'finished') / 5.0 AS done_per_min
+    FROM task_event, now WHERE time > t - 300000000 AND time <= t GROUP BY queue
+),
+sampled AS (
+    SELECT queue, max(time) AS sampled, arg_max(pending, position) AS pending, arg_max(in_flight, position) AS in_flight,
+           arg_max(pulls, position) AS pulls, arg_max(redelivered, position) AS redelivered
+    FROM queue_sample GROUP BY queue
+)
+SELECT n.name, coalesce(s.pending, 0) AS pending, coalesce(s.in_flight, 0) AS in_flight,
+       greatest(now.t - s.oldest, 0) / 1e6 AS oldest_age_s, coalesce(r.arrival_per_min, 0) AS arrival_per_min,
+       coalesce(r.done_per_min, 0) AS done_per_min, coalesce(s.dead, 0) AS dead,
+       q.pending AS consumer_pending, q.in_flight AS consumer_in_flight, q.pulls, q.redelivered,
+       make_timestamp(q.sampled) AS sampled
+FROM named n CROSS JOIN now
+LEFT JOIN standing s ON s.queue = n.name LEFT JOIN recent r ON r.queue = n.name LEFT JOIN sampled q ON q.queue = n.name
+WHERE n.name IS NOT NULL;
