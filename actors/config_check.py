@@ -1,5 +1,6 @@
 """Holds a parsed file against the schema and goes on after each error, so that all are told at once."""
 
+import contextlib
 import math
 from collections.abc import Iterable
 from pathlib import Path as Folder
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from actors.config import BOUNDS
 from actors.config_errors import Said, Sheet, toml_text
-from actors.config_formats import FORMS, Unfit, nearest
+from actors.config_formats import FORMS, Form, Unfit, nearest
 from actors.config_lines import Path
 
 WRONG: Any = object()
@@ -112,11 +113,19 @@ class Checker:
             return rule.parse(str(value), self._folder)
         except (Unfit, OSError) as problem:
             key = next((part for part in reversed(path) if isinstance(part, str)), "")
-            better = toml_text((isinstance(problem, Unfit) and str(problem)) or rule.example)
+            better = toml_text((isinstance(problem, Unfit) and str(problem)) or self._as_text(value, rule))
             hint = f"{key} = [{better}]" if isinstance(path[-1], int) else f"{key} = {better}"
             self._sheet.add(path, rule.expected, value, hint)
             # A name that may not be used is still what others mean when they say it.
             return value if form == "name" and isinstance(value, str) else WRONG
+
+    def _as_text(self, value: Any, rule: Form) -> str:
+        """Return a number in quotes if that would do, else the example."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            with contextlib.suppress(Unfit, OSError):
+                rule.parse(str(value), self._folder)
+                return str(value)
+        return rule.example
 
     def _wrong(
         self, value: Any, kind: mi.Type, path: Path, form: str, example: str, bounds: Meta | None = None

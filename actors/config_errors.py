@@ -116,7 +116,7 @@ def type_text(value: Any) -> str:
     """Return the TOML name of a value's type, where the value itself must not be shown."""
     match value:
         case str():
-            return "text"
+            return "text with a zero byte" if "\0" in value else "text"
         case bool():
             return "true or false"
         case int():
