@@ -27,11 +27,26 @@ class NodeStarted(Event, frozen=True, kw_only=True):
     python: str
 
 
+class NodeStopping(Event, frozen=True, kw_only=True):
+    """The node begins to end in order: it stops its units itself and decides nothing more."""
+
+    node: str
+    reason: str
+
+
 class NodeStopped(Event, frozen=True, kw_only=True):
     """A node ended in order; nobody decides from here to the next lease."""
 
     node: str
     reason: str
+
+
+class DeciderResumed(Event, frozen=True, kw_only=True):
+    """An elf came back after a failure; it decided nothing on events behind `after` up to this one."""
+
+    elf: str
+    after: int
+    error: str
 
 
 class UnitSample(Struct, frozen=True, array_like=True):
@@ -131,7 +146,9 @@ class Quarantined(Event, frozen=True, kw_only=True):
 Observation = (
     LeaseTaken
     | NodeStarted
+    | NodeStopping
     | NodeStopped
+    | DeciderResumed
     | Sampled
     | WorkerExited
     | WorkerReady

@@ -1,7 +1,8 @@
 """Where each event is written: subjects name the writer, because NATS permits by subject.
 
 `log.<role>.<writer>.<kind>.<target>`; tasks `log.<role>.<writer>.task.<queue>.<id>.<event>[.<attempt>]`;
-leadership `log.lease`.
+leadership `log.lease`. A salvaged result stands outside its task's prefix: it is written without an expectation and
+must not move the last position that others compare with.
 """
 
 import re
@@ -9,7 +10,15 @@ from typing import Literal
 
 from events.decisions import Decided
 from events.event import Event, type_of
-from events.observations import IntentSet, LeaseTaken, OrphanReaped, Quarantined, WorkerExited, WorkerReady
+from events.observations import (
+    DeciderResumed,
+    IntentSet,
+    LeaseTaken,
+    OrphanReaped,
+    Quarantined,
+    WorkerExited,
+    WorkerReady,
+)
 from events.outcomes import (
     Checkpointed,
     EffectFailed,
@@ -26,6 +35,7 @@ from events.tasks import (
     TaskFailed,
     TaskFinished,
     TaskMoved,
+    TaskReleased,
     TaskStarted,
     TaskSubmitted,
 )
@@ -72,8 +82,8 @@ def subject_of(source: str, event: Event) -> str:
             return f"{task_prefix(source, event.queue, event.task)}.started.{event.attempt}"
         case TaskFailed():
             return f"{task_prefix(source, event.queue, event.task)}.failed.{event.attempt}"
-        case ResultSalvaged():
-            return f"{task_prefix(source, event.queue, event.task)}.salvaged.{event.attempt}"
+        case TaskReleased():
+            return f"{task_prefix(source, event.queue, event.task)}.released.{event.attempt}"
         case TaskFinished():
             return f"{task_prefix(source, event.queue, event.task)}.finished"
         case TaskDied():
@@ -97,7 +107,7 @@ def target_of(event: Event) -> str:
             return event.target
         case Decided():
             return event.target
-        case Checkpointed():
+        case Checkpointed() | DeciderResumed():
             return event.elf
         case Quarantined():
             return str(event.position)
@@ -108,6 +118,7 @@ def target_of(event: Event) -> str:
             | TaskStarted()
             | TaskFinished()
             | TaskFailed()
+            | TaskReleased()
             | TaskDied()
             | TaskCancelled()
             | TaskMoved()

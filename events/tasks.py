@@ -61,6 +61,17 @@ class TaskFailed(Event, frozen=True, kw_only=True):
     retry_in_s: float = 0.0
 
 
+class TaskReleased(Event, frozen=True, kw_only=True):
+    """A runner gave a claim back before its handler saw the task: this attempt does not count."""
+
+    task: str
+    queue: str
+    unit: str
+    generation: int
+    attempt: int
+    claim: int
+
+
 class TaskDied(Event, frozen=True, kw_only=True):
     """No attempt is left; the task is in the dead-letter view."""
 
@@ -107,6 +118,7 @@ TaskEvent = (
     | TaskStarted
     | TaskFinished
     | TaskFailed
+    | TaskReleased
     | TaskDied
     | TaskCancelled
     | TaskMoved

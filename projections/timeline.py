@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from events.envelope import Recorded
-from events.observations import LeaseTaken
+from events.observations import LeaseTaken, NodeStopping
 
 
 class Timeline(Struct):
@@ -16,6 +16,7 @@ class Timeline(Struct):
     epoch: int = 0
     holder: str = ""
     now: int = 0
+    stopping: bool = False
 
     def apply(self, event: Recorded) -> None:
         """Fold one event."""
@@ -24,5 +25,8 @@ class Timeline(Struct):
         if isinstance(body, LeaseTaken):
             self.epoch = event.position
             self.holder = body.holder
+            self.stopping = False
+        elif isinstance(body, NodeStopping) and body.node == self.holder:
+            self.stopping = True
         if event.time > self.now and event.source == f"node.{self.holder}":
             self.now = event.time

@@ -4,7 +4,15 @@ from msgspec import Struct, field
 
 from events.decisions import Decided, QuarantineUnit, RestartUnit, StopUnit
 from events.envelope import Recorded
-from events.observations import Intent, IntentSet, Sampled, UnitSample, WorkerExited, WorkerReady
+from events.observations import (
+    Intent,
+    IntentSet,
+    NodeStopping,
+    Sampled,
+    UnitSample,
+    WorkerExited,
+    WorkerReady,
+)
 from events.outcomes import WorkerStarted, WorkerStartOrdered
 from events.settings import Settings, SettingsAdopted, WorkerSettings
 from events.tasks import ResultSalvaged, TaskDied, TaskFailed, TaskFinished
@@ -81,6 +89,9 @@ class Units(Struct):
             case WorkerReady(unit=name, generation=generation):
                 unit = self.get(name)
                 unit.ready = unit.ready or unit.generation == generation
+            case NodeStopping():
+                for unit in self.units.values():
+                    unit.ended_by_us = unit.ended_by_us or unit.alive
             case WorkerExited() as exited:
                 self._exited(exited, now, settings)
             case IntentSet() as intent:

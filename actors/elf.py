@@ -1,0 +1,200 @@
+"""The one shell for all elves: feeds events to a pure policy and writes its decisions, one batch in flight."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.elves import Policy
+from actors.elves.deliberation import (
+    Mind,
+    decision_id,
+    deliberate,
+    due_of,
+    encode_mind,
+    fold,
+    is_trigger,
+)
+from actors.feed import Chunk, Subscription
+from actors.journal import Journal, fenced
+from actors.runtime import Actor, Watcher, tell
+from actors.snapshots import Snapshots
+from events.envelope import Recorded
+from events.log import Conflict, Entry, Receipt
+from events.observations import DeciderResumed
+from events.outcomes import Checkpointed
+from events.subjects import LEASE
+
+_log = logging.getLogger("elf.elf")
+
+CHECKPOINT_EVERY = 10_000
+_AGAIN_S = 1.0
+
+
+class Written(Struct, frozen=True):
+    """What became of the batch in flight."""
+
+    result: Receipt | Exception
+
+
+class Lead(Struct, frozen=True):
+    """From this epoch on the elf decides."""
+
+    epoch: int
+
+
+class Due(Struct, frozen=True):
+    """An elf's answer changes at this forest time without any event."""
+
+    elf: str
+    at: int
+
+
+class ElfActor(Actor):
+    """One elf. It acts on the log only: what it decides it knows only when it reads it."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        policy: Policy[Any],
+        journal: Journal,
+        clock: Clock,
+        snapshots: Snapshots,
+        subscribe: Callable[[Subscription], None],
+        due: Callable[[Due], None],
+        lost: Callable[[str], None],
+        epoch: int = 0,
+        resumes: tuple[int, str] | None = None,
+    ) -> None:
+        super().__init__(policy.name, watcher)
+        self._policy = policy
+        self._journal = journal
+        self._clock = clock
+        self._snapshots = snapshots
+        self._subscribe = subscribe
+        self._tell_due = due
+        self._lost = lost
+        self._epoch = epoch
+        self._resumes = resumes
+        self._batch: list[Entry] = []
+        self._last_id = ""
+        self._trigger = 0
+        self._due = 0
+        self._subscription: Subscription
+        self._mind: Mind[Any]
+
+    def begin(self) -> None:
+        """Restore the snapshot and ask for the events behind it."""
+        self._mind = self._snapshots.load(self._policy)
+        self.position = self._mind.view.timeline.position
+        ref = self.actor_ref
+        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
+        self._subscribe(self._subscription)
+        if self._resumes:
+            after, error = self._resumes
+            self._journal.write(DeciderResumed(elf=self.name, after=after, error=error[:300]))
+
+    def handle(self, message: Any) -> Any:
+        """Take events, receipts, the lead."""
+        match message:
+            case Chunk(events=events):
+                for event in events:
+                    self._take(event)
+                self._subscription.taken = self.position
+                self._say_due()
+            case Written(result=result):
+                self._written(result)
+            case Lead(epoch=epoch):
+                self._epoch = epoch
+            case "again":
+                self._append()
+            case _:
+                return super().handle(message)
+        return None
+
+    def _take(self, event: Recorded) -> None:
+        fold(self._policy, self._mind, event)
+        self.position = event.position
+        if self._batch and event.id == self._last_id:
+            self._batch = []
+        if self._deciding(event) and is_trigger(self._policy, event):
+            self._trigger = event.position
+        if self._trigger and not self._batch:
+            self._decide()
+        if event.position % CHECKPOINT_EVERY == 0:
+            self._checkpoint()
+
+    def _deciding(self, event: Recorded) -> bool:
+        """Tell whether this elf leads at the event; after a failure it leads again from its own notice on."""
+        if not self._epoch or self._mind.view.timeline.epoch != self._epoch:
+            return False
+        if self._resumes:
+            body = event.body
+            if not (
+                isinstance(body, DeciderResumed) and body.elf == self.name and body.after == self._resumes[0]
+            ):
+                return False
+            self._resumes = None
+            self._trigger = event.position
+        return True
+
+    def _decide(self) -> None:
+        decisions = deliberate(self._policy, self._mind, self._trigger)
+        self._trigger = 0
+        if not decisions:
+            return
+        self._batch = [
+            fenced(self._journal.envelope(decided, id=decision_id(decided)), LEASE, self._epoch)
+            for decided in decisions
+        ]
+        self._last_id = self._batch[-1].envelope.id
+        self._append()
+
+    def _append(self) -> None:
+        if self._batch:
+            ref = self.actor_ref
+            self._journal.append(self._batch, lambda result: _pass(ref, result))
+
+    def _written(self, result: Receipt | Exception) -> None:
+        if isinstance(result, Receipt):
+            return
+        if isinstance(result, Conflict):
+            self._epoch = 0
+            self._batch = []
+            self._lost(f"{self.name}: {result}")
+            return
+        # No room or no answer: the same decisions are said again; their ids make that harmless.
+        _log.warning("%s cannot write its decisions: %s", self.name, result)
+        ref = self.actor_ref
+        self._clock.later(_AGAIN_S, lambda: _again(ref))
+
+    def _say_due(self) -> None:
+        if not self._epoch:
+            return
+        due = due_of(self._policy, self._mind)
+        if due != self._due:
+            self._due = due
+            self._tell_due(Due(self.name, due))
+
+    def _checkpoint(self) -> None:
+        digest = self._snapshots.save(self._policy.name, self._mind)
+        if self._epoch and self._mind.view.timeline.epoch == self._epoch:
+            self._journal.write(Checkpointed(elf=self.name, as_of=self.position, digest=digest))
+
+    def end(self) -> None:
+        """Keep what is known for the next start."""
+        if hasattr(self, "_mind") and self._mind.view.timeline.position == self.position:
+            self._snapshots.save(self._policy.name, self._mind)
+
+
+def _pass(ref: Any, result: Receipt | Exception) -> None:
+    tell(ref, Written(result))
+
+
+def _again(ref: Any) -> None:
+    tell(ref, "again")
+
+
+__all__ = ["Due", "ElfActor", "Lead", "encode_mind"]

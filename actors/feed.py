@@ -1,0 +1,115 @@
+"""One reader of the log for all actors: each gets every event from its own position on, in order, without a gap."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from actors.bus import Bus
+from actors.jetstream import Reader
+from events.envelope import Recorded
+from events.subjects import LOG
+
+_log = logging.getLogger("elf.feed")
+
+# So far may the slowest actor stay behind before reading pauses: a bound on the memory that mailboxes hold.
+_LAG = 20_000
+
+
+class Chunk(Struct, frozen=True):
+    """Consecutive events of the log."""
+
+    events: Sequence[Recorded]
+
+
+class Subscription:
+    """One actor's place in the log. `taken` is set by the actor, `sent` by the feed."""
+
+    def __init__(self, name: str, after: int, deliver: Callable[[Chunk], bool]) -> None:
+        self.name = name
+        self.sent = after
+        self.taken = after
+        self.deliver = deliver
+        self.joined = False
+
+    def send(self, events: Sequence[Recorded]) -> bool:
+        """Deliver what lies behind the actor's place; False when the actor is gone."""
+        if events[0].position <= self.sent:
+            events = [event for event in events if event.position > self.sent]
+            if not events:
+                return True
+        self.sent = events[-1].position
+        return self.deliver(Chunk(events))
+
+
+class Feed:
+    """Reads once and hands on. `subscribe` may be called from any thread; the rest lives on the bus."""
+
+    def __init__(self, bus: Bus, failed: Callable[[str], None]) -> None:
+        self._bus = bus
+        self._failed = failed
+        self._subscriptions: dict[str, Subscription] = {}
+        self.position = 0
+        self._reading = False
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Begin to deliver; a subscription of the same name is replaced."""
+        self._bus.call(lambda: self._add(subscription))
+
+    def _add(self, subscription: Subscription) -> None:
+        self._subscriptions[subscription.name] = subscription
+        if self._reading and subscription.sent < self.position:
+            self._bus.spawn(lambda: self._catch_up(subscription))
+        else:
+            subscription.joined = True
+
+    async def start_with(self, names: set[str]) -> None:
+        """Begin to read once all these have subscribed, from where the one farthest back stands."""
+        while not names <= set(self._subscriptions):
+            await asyncio.sleep(0.001)
+        self.position = min(item.sent for item in self._subscriptions.values())
+        self._bus.spawn(self._read)
+
+    async def _read(self) -> None:
+        self._reading = True
+        reader = Reader(self._bus.connection, LOG, self.position)
+        try:
+            async for events in reader.read():
+                self.position = events[-1].position
+                for subscription in list(self._subscriptions.values()):
+                    if subscription.joined and not subscription.send(events):
+                        self._drop(subscription)
+                await self._wait_for_the_slowest()
+        except asyncio.CancelledError:
+            raise
+        except Exception as problem:
+            _log.exception("the log cannot be read")
+            self._failed(f"the log cannot be read: {problem}")
+
+    async def _catch_up(self, subscription: Subscription) -> None:
+        reader = Reader(self._bus.connection, LOG, subscription.sent)
+        try:
+            async for events in reader.read():
+                if self._subscriptions.get(subscription.name) is not subscription:
+                    return
+                if not subscription.send(events):
+                    self._drop(subscription)
+                    return
+                if subscription.sent >= self.position:
+                    subscription.joined = True
+                    return
+        finally:
+            await reader.close()
+
+    def _drop(self, subscription: Subscription) -> None:
+        if self._subscriptions.get(subscription.name) is subscription:
+            del self._subscriptions[subscription.name]
+
+    async def _wait_for_the_slowest(self) -> None:
+        while any(item.joined and item.sent - item.taken > _LAG for item in self._subscriptions.values()):
+            await asyncio.sleep(0.005)
+
+    def lags(self) -> dict[str, int]:
+        """Return by how many positions each actor is behind the reader."""
+        return {name: self.position - item.taken for name, item in self._subscriptions.items()}

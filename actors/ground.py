@@ -1,0 +1,156 @@
+"""What a node stands on before any actor lives: its folder and lock, the keeper, nats-server, secrets."""
+
+import fcntl
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from actors.config import Forest
+from actors.keeper_client import Exit, Keeper, StartRequest
+from actors.nats_server import ServerFiles, prepare, server_program, write_address
+from actors.permissions import users_of, write_secret
+from actors.process import Identity, Process, boot_id
+
+NATS_UNIT = "nats"
+_SERVER_WAIT_S = 20.0
+_FOLDERS = ("logs", "run", "secrets", "snapshots", "spool")
+
+
+class GroundError(Exception):
+    """The node cannot stand here; the text says what to do."""
+
+
+class Ground:
+    """One data folder in use by this process."""
+
+    def __init__(self, forest: Forest, data: Path, nats_url: str = "") -> None:
+        self.forest = forest
+        self.data = data
+        self._given_url = nats_url
+        self._lock: int | None = None
+        self._generation = 0
+        self._keeper: Keeper | None = None
+        self.server: ServerFiles
+
+    @property
+    def keeper(self) -> Keeper:
+        """The keeper in use. Raises GroundError before `take`."""
+        if self._keeper is None:
+            raise GroundError("expected a keeper, got none; the node has not started")
+        return self._keeper
+
+    def take(self) -> None:
+        """Lock the folder, attach to its keeper or start one, bring the server up. Raises GroundError."""
+        for name in _FOLDERS:
+            (self.data / name).mkdir(parents=True, exist_ok=True)
+        (self.data / "secrets").chmod(0o700)
+        self._lock = self._flock()
+        self._keeper, _ = Keeper.ensure(self.data / "run")
+        self.issue()
+        if not self._given_url:
+            self.start_server()
+            self._await_server()
+        write_address(self.data, self.server.url, self.forest.node.name)
+
+    def issue(self) -> None:
+        """Write the server's files for the configuration in force."""
+        pools = {worker.name: worker.queue for worker in self.forest.workers if worker.queue}
+        users = users_of(self.forest.node.name, pools)
+        self.server = prepare(self.data, self.forest.node.name, self.forest.log.sync, users, self._given_url)
+
+    def env_key(self) -> bytes:
+        """Return the key that hides values of `env` in digests, made once for the folder."""
+        path = self.data / "secrets" / "env.key"
+        if not path.exists():
+            write_secret(path, secrets.token_bytes(32))
+        return path.read_bytes()
+
+    def _flock(self) -> int:
+        descriptor = os.open(self.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise GroundError(
+                f"expected {self.data} to be free, got another node running on it; try elf status"
+            ) from None
+        return descriptor
+
+    def start_server(self) -> None:
+        """Have the keeper start nats-server unless it lives."""
+        if any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+            return
+        self._generation += 1
+        nonce = secrets.token_hex(6)
+        marker = f"{self.forest.node.name}:{NATS_UNIT}:{self._generation}:{nonce}"
+        self.keeper.start(
+            StartRequest(
+                unit=NATS_UNIT,
+                generation=self._generation,
+                nonce=nonce,
+                argv=[server_program(), "-c", str(self.server.config)],
+                env={"PATH": os.environ.get("PATH", os.defpath), "ELF_UNIT": marker},
+                cwd=str(self.server.folder),
+                log=str(self.data / "logs" / "nats.log"),
+            )
+        )
+
+    def _await_server(self) -> None:
+        host, _, port = self.server.url.removeprefix("nats://").rpartition(":")
+        deadline = time.monotonic() + _SERVER_WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection((host, int(port)), 0.5).close()
+            except OSError:
+                if not any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+                    break
+                time.sleep(0.003)
+            else:
+                return
+        raise GroundError(f"expected nats-server on {self.server.url}, got: {self._server_words()}")
+
+    def _server_words(self) -> str:
+        try:
+            lines = (self.data / "logs" / "nats.log").read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return lines[-1] if lines else "no word from it"
+
+    def signal_server(self, number: int) -> None:
+        """Send a signal to nats-server, if it is ours."""
+        for unit in self.keeper.units():
+            if unit.unit == NATS_UNIT:
+                process = Process.open(Identity(boot_id(), unit.pid, unit.start))
+                if process:
+                    process.signal(number)
+                    process.close()
+
+    def leave(self) -> None:
+        """End the server and the keeper in order and unlock."""
+        if self._keeper is not None:
+            if not self._given_url:
+                self._end_server()
+            try:
+                self._keeper.quit()
+            except OSError:
+                # Units outlive this node on purpose or by force; the keeper stays with them.
+                pass
+            self._keeper.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _end_server(self) -> None:
+        self.signal_server(15)
+        deadline = time.monotonic() + 10.0
+        while any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+            if time.monotonic() > deadline:
+                self.signal_server(9)
+            time.sleep(0.005)
+
+    def watch(self, exited: Callable[[Exit], None], lost: Callable[[], None]) -> None:
+        """Hear of every exit, those from before this node included."""
+        self.keeper.watch(0, exited, lost)

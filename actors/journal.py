@@ -1,0 +1,64 @@
+"""The node's own pen: addresses, dates and signs events and gives them to the bus."""
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from actors.bus import Bus
+from actors.clock import Clock
+from actors.recorder import Done
+from events.event import Event
+from events.envelope import Envelope
+from events.log import Entry, Expect, Receipt, entry
+
+
+class Journal:
+    """Writes as one source. Any thread; `done` is called on the bus."""
+
+    def __init__(self, bus: Bus, clock: Clock, source: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self.source = source
+
+    def envelope(self, body: Event, *, id: str = "", cause: str = "", correlation: str = "") -> Envelope:
+        """Surround a body; the id is random where the cause does not determine one."""
+        return Envelope(
+            id=id or secrets.token_hex(12),
+            time=self._clock.now(),
+            source=self.source,
+            cause=cause,
+            correlation=correlation,
+            body=body,
+        )
+
+    def write(
+        self,
+        *bodies: Event,
+        cause: str = "",
+        correlation: str = "",
+        done: Done | None = None,
+    ) -> None:
+        """Append bodies as one group, all or nothing, without expectation."""
+        entries = [entry(self.envelope(body, cause=cause, correlation=correlation)) for body in bodies]
+        self.append(entries, done)
+
+    def append(self, entries: Sequence[Entry], done: Done | None = None) -> None:
+        """Append one group."""
+        self._bus.append(entries, done or _nothing)
+
+
+def fenced(envelope: Envelope, lease: str, epoch: int) -> Entry:
+    """Address an envelope so that the server refuses it once another node took the lease."""
+    return entry(envelope, Expect(lease, epoch))
+
+
+def _nothing(_: Receipt | Exception) -> None:
+    return None
+
+
+def told(tell: Callable[[object], object], message: Callable[[Receipt | Exception], object]) -> Done:
+    """Turn a receipt into a message to an actor."""
+
+    def done(result: Receipt | Exception) -> None:
+        tell(message(result))
+
+    return done

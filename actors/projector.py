@@ -1,0 +1,142 @@
+"""Follows the log into the warehouse, keeps the anchor, answers SQL."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.feed import Chunk, Subscription
+from actors.runtime import Actor, Watcher, tell
+from events.envelope import Malformed, Recorded
+from events.observations import Quarantined
+from projections import anchor
+from projections.query import run
+from projections.warehouse import Warehouse
+
+_log = logging.getLogger("elf.projector")
+
+_FLUSH_EVERY_S = 0.25
+_FLUSH_AT = 2000
+
+
+class Ask(Struct, frozen=True):
+    """Run one reading statement on everything taken so far; `reply` gets the answer as plain values."""
+
+    sql: str
+    params: Sequence[Any]
+    limit: int
+    reply: Callable[[dict[str, Any]], None]
+
+
+class Projector(Actor):
+    """Owns the DuckDB file. Rows, checkpoint and hash move in one transaction a batch."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        data: Path,
+        clock: Clock,
+        subscribe: Callable[[Subscription], None],
+        quarantine: Callable[[Quarantined], None],
+        memory: str = "48MB",
+    ) -> None:
+        super().__init__("projector", watcher)
+        self._data = data
+        self._clock = clock
+        self._subscribe = subscribe
+        self._quarantine = quarantine
+        self._memory = memory
+        self._waiting: list[Recorded] = []
+        self._timed = False
+        self._subscription: Subscription
+        self.warehouse: Warehouse
+
+    def begin(self) -> None:
+        """Open the warehouse and ask for what it does not have yet."""
+        self.warehouse = Warehouse.open(self._data / "warehouse.duckdb", memory=self._memory)
+        self.position = self.warehouse.checkpoint
+        ref = self.actor_ref
+        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
+        self._subscribe(self._subscription)
+
+    def handle(self, message: Any) -> Any:
+        """Take events and questions."""
+        match message:
+            case Chunk(events=events):
+                self._take(events)
+            case "flush":
+                self._timed = False
+                self._flush()
+            case Ask():
+                self._flush()
+                self._answer(message)
+            case _:
+                return super().handle(message)
+        return None
+
+    def _take(self, events: Sequence[Recorded]) -> None:
+        self._waiting.extend(events)
+        for event in events:
+            if isinstance(event.body, Malformed):
+                self._set_aside(event, event.body)
+        self.position = events[-1].position
+        if len(self._waiting) >= _FLUSH_AT:
+            self._flush()
+        elif not self._timed:
+            self._timed = True
+            ref = self.actor_ref
+            self._clock.later(_FLUSH_EVERY_S, lambda: _flush(ref))
+
+    def _set_aside(self, event: Recorded, body: Malformed) -> None:
+        sample = event.data[:200].decode("utf-8", "replace")
+        self._quarantine(
+            Quarantined(position=event.position, subject=event.subject, reason=body.reason, sample=sample)
+        )
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        batch, self._waiting = self._waiting, []
+        self.warehouse.add(batch)
+        anchor.write(anchor.path_in(self._data), self.warehouse.anchor)
+        self._subscription.taken = self.position
+
+    def _answer(self, question: Ask) -> None:
+        """Run the statement in a thread of its own: the log goes on being taken while somebody asks for much."""
+        cursor = self.warehouse.cursor()
+        position = self.warehouse.checkpoint
+
+        def work() -> None:
+            try:
+                table = run(cursor, question.sql, question.params, question.limit)
+                answer = {
+                    "ok": True,
+                    "columns": table.columns,
+                    "types": table.types,
+                    "rows": table.rows,
+                    "truncated": table.truncated,
+                    "position": position,
+                }
+            except Exception as problem:
+                answer = {"ok": False, "error": str(problem), "code": 2}
+            finally:
+                cursor.close()
+            question.reply(answer)
+
+        threading.Thread(target=work, name="elf-sql").start()
+
+    def end(self) -> None:
+        """Write what is left and give the file back."""
+        if hasattr(self, "warehouse"):
+            try:
+                self._flush()
+            finally:
+                self.warehouse.close()
+
+
+def _flush(ref: Any) -> None:
+    tell(ref, "flush")

@@ -1,0 +1,228 @@
+"""The tick: looks at every living process and every queue and writes what moved, as one event."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.elf import Due
+from actors.executor import Alive
+from actors.journal import Journal
+from actors.process import Sample, sample_tree
+from actors.runtime import Actor, Watcher, tell
+from events.observations import ClockStepped, QueueSample, Sampled, UnitSample
+
+_log = logging.getLogger("elf.sampler")
+
+FULL_EVERY_S = 60.0
+SUSPECT_TICK_S = 1.0
+_BEAT_SHOWN_MS = 10_000
+_CPU_BAND = 30
+_MEMORY_BAND = 0.02
+_STEP_US = 5_000_000
+
+
+class Beat(Struct):
+    """What a runner says of itself every few seconds, beside the log."""
+
+    unit: str
+    generation: int = 0
+    n: int = 0
+    state: str = ""
+
+
+class Heard(Struct, frozen=True):
+    """A beat came in."""
+
+    beat: Beat
+
+
+class QueuesSeen(Struct, frozen=True):
+    """The server answered for all queues."""
+
+    samples: tuple[QueueSample, ...]
+
+
+class Living(Struct, frozen=True):
+    """These processes live now."""
+
+    units: dict[str, Alive]
+
+
+class Begin(Struct, frozen=True):
+    """Ticks may be written from now on."""
+
+
+class _Timer(Struct, frozen=True):
+    number: int
+
+
+class Sampler(Actor):
+    """Ticks every `sample_s`, every second while a unit is suspect, and at the times elves ask for."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        journal: Journal,
+        clock: Clock,
+        sample_s: Callable[[], float],
+        task_units: Callable[[str], bool],
+        ask_queues: Callable[[Callable[[tuple[QueueSample, ...]], None]], None],
+    ) -> None:
+        super().__init__("sampler", watcher)
+        self._journal = journal
+        self._clock = clock
+        self._sample_s = sample_s
+        self._is_task_unit = task_units
+        self._ask_queues = ask_queues
+        self._living: Mapping[str, Alive] = {}
+        self._since: dict[str, tuple[int, float]] = {}
+        self._beats: dict[str, tuple[Beat, float]] = {}
+        self._cpu: dict[str, tuple[int, float, float]] = {}
+        self._written: dict[str, UnitSample] = {}
+        self._queues: dict[str, QueueSample] = {}
+        self._queues_written: dict[str, QueueSample] = {}
+        self._due: dict[str, int] = {}
+        self._next = 0
+        self._last_full = -FULL_EVERY_S
+        self._last = (0, 0.0)
+        self._running = False
+        self._suspect = False
+
+    def handle(self, message: Any) -> Any:
+        """Take beats, living processes, queue states, due times and timers."""
+        match message:
+            case Heard(beat=beat):
+                self._beats[beat.unit] = (beat, self._clock.monotonic())
+            case Living(units=units):
+                self._living = units
+            case QueuesSeen(samples=samples):
+                self._queues = {sample.queue: sample for sample in samples}
+                self._tick()
+            case Due(elf=elf, at=at):
+                self._due[elf] = at
+                if self._running:
+                    self._plan()
+            case Begin():
+                self._running = True
+                self._look()
+            case _Timer(number=number):
+                if number == self._next:
+                    self._look()
+            case _:
+                return super().handle(message)
+        return None
+
+    def _look(self) -> None:
+        """Ask the server for the queues; the tick follows with the answer."""
+        ref = self.actor_ref
+        self._ask_queues(lambda samples: _pass(ref, QueuesSeen(samples)))
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        self._watch_clock(now)
+        full = now - self._last_full >= FULL_EVERY_S
+        units = self._sample(now)
+        moved = tuple(sample for sample in units if full or self._moved(sample))
+        queues = tuple(
+            sample
+            for name, sample in sorted(self._queues.items())
+            if full or self._queues_written.get(name) != sample
+        )
+        if full:
+            self._last_full = now
+        self._written |= {sample.unit: sample for sample in moved}
+        self._queues_written |= {sample.queue: sample for sample in queues}
+        self._journal.write(Sampled(full=full, units=moved, queues=queues))
+        self._suspect = any(_is_suspect(sample) for sample in units)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Set the one timer: the regular tick, or earlier if an elf waits for a time."""
+        wait = SUSPECT_TICK_S if self._suspect else self._sample_s()
+        now = self._clock.now()
+        for at in self._due.values():
+            if at > 0:
+                # A little late is right, early would be another look for nothing.
+                wait = min(wait, max(0.0, (at - now) / 1e6) + 0.002)
+        self._due = {elf: at for elf, at in self._due.items() if at > now}
+        self._next += 1
+        ref, number = self.actor_ref, self._next
+        self._clock.later(wait, lambda: _pass(ref, _Timer(number)))
+
+    def _watch_clock(self, monotonic: float) -> None:
+        wall = self._clock.now()
+        last_wall, last_monotonic = self._last
+        if last_wall:
+            step = (wall - last_wall) - int((monotonic - last_monotonic) * 1e6)
+            if abs(step) > _STEP_US:
+                self._journal.write(ClockStepped(step_ms=step // 1000))
+        self._last = (wall, monotonic)
+
+    def _sample(self, now: float) -> list[UnitSample]:
+        found = sample_tree({name: alive.identity for name, alive in self._living.items()})
+        return [self._unit(name, alive, found.get(name), now) for name, alive in sorted(self._living.items())]
+
+    def _unit(self, name: str, alive: Alive, sample: Sample | None, now: float) -> UnitSample:
+        known = self._since.get(name)
+        if known is None or known[0] != alive.generation:
+            self._since[name] = known = (alive.generation, now)
+        beat, heard = self._beats.get(name, (None, 0.0))
+        if beat is None or beat.generation != alive.generation:
+            beat, heard = None, known[1]
+        age = int((now - heard) * 1000) if self._is_task_unit(name) else -1
+        return UnitSample(
+            unit=name,
+            generation=alive.generation,
+            status=sample.status if sample else "?",
+            cpu=self._cpu_share(name, alive.generation, sample, now),
+            memory=sample.rss if sample else 0,
+            threads=sample.threads if sample else 0,
+            processes=sample.processes if sample else 0,
+            in_flight=beat.n if beat else 0,
+            # A young age says nothing; writing it would make every frame differ.
+            beat_age_ms=age if age < 0 or age >= _BEAT_SHOWN_MS else 0,
+        )
+
+    def _cpu_share(self, name: str, generation: int, sample: Sample | None, now: float) -> int:
+        if sample is None:
+            return 0
+        last = self._cpu.get(name)
+        self._cpu[name] = (generation, sample.cpu_s, now)
+        if last is None or last[0] != generation or now <= last[2]:
+            return 0
+        return max(0, round(1000 * (sample.cpu_s - last[1]) / (now - last[2])))
+
+    def _moved(self, sample: UnitSample) -> bool:
+        """Tell whether a sample differs from the last written one by more than the dead band."""
+        last = self._written.get(sample.unit)
+        if last is None:
+            return True
+        same = (last.generation, last.status, last.in_flight, last.beat_age_ms) == (
+            sample.generation,
+            sample.status,
+            sample.in_flight,
+            sample.beat_age_ms,
+        )
+        calm = abs(last.cpu - sample.cpu) <= _CPU_BAND
+        flat = abs(last.memory - sample.memory) <= _MEMORY_BAND * max(last.memory, 1)
+        return not (same and calm and flat and last.processes == sample.processes)
+
+
+def _is_suspect(sample: UnitSample) -> bool:
+    return sample.status in ("T", "t", "D", "Z", "?") or sample.beat_age_ms >= _BEAT_SHOWN_MS
+
+
+def read_beat(data: bytes) -> Beat | None:
+    """Read a beat; garbage is no beat."""
+    try:
+        return msgspec.json.decode(data, type=Beat)
+    except msgspec.DecodeError:
+        return None
+
+
+def _pass(ref: Any, message: object) -> None:
+    tell(ref, message)

@@ -1,0 +1,71 @@
+"""What an elf knew at a position, kept so that a start need not fold the whole log."""
+
+import logging
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from actors.elves import Policy
+from actors.elves.deliberation import Mind, decode_mind, encode_mind, new_mind
+
+_log = logging.getLogger("elf.snapshots")
+
+ROOT = Path(__file__).parents[1]
+
+
+class _Snapshot(Struct):
+    zone: str
+    position: int
+    digest: str
+    mind: Raw
+
+
+class Snapshots:
+    """Reads and writes `<folder>/<elf>.json`; one of another release's code is passed over and folded anew."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.zone = pure_zone()
+
+    def load(self, policy: Policy[Any]) -> Mind[Any]:
+        """Return the newest usable mind, a blank one where there is none."""
+        path = self._folder / f"{policy.name}.json"
+        try:
+            snapshot = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
+            if snapshot.zone == self.zone and digest_of_bytes(bytes(snapshot.mind)) == snapshot.digest:
+                return decode_mind(policy, bytes(snapshot.mind))
+            _log.info("%s: the snapshot is of another release, folding the log", policy.name)
+        except FileNotFoundError:
+            pass
+        except msgspec.DecodeError as problem:
+            _log.warning("%s: the snapshot cannot be read (%s), folding the log", policy.name, problem)
+        return new_mind(policy)
+
+    def save(self, name: str, mind: Mind[Any]) -> str:
+        """Write a mind in one step and return its digest."""
+        data = encode_mind(mind)
+        digest = digest_of_bytes(data)
+        snapshot = _Snapshot(self.zone, mind.view.timeline.position, digest, Raw(data))
+        temporary = self._folder / f".{name}.new"
+        temporary.write_bytes(msgspec.json.encode(snapshot))
+        temporary.replace(self._folder / f"{name}.json")
+        return digest
+
+
+def digest_of_bytes(data: bytes) -> str:
+    """Return the digest of an encoded mind."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def pure_zone() -> str:
+    """Return a digest of the source of all that folds and decides; a changed one means: fold anew."""
+    digest = blake2b(digest_size=12)
+    for folder in ("events", "projections", "actors/elves"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,218 @@
+"""The state of everything at a glance, folded from the log: what `elf status` shows."""
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from events.decisions import Decided
+from events.envelope import Recorded
+from events.outcomes import EffectFailed, EffectVerified
+from events.settings import ElfSettings, Settings, SettingsAdopted
+from events.tasks import TaskSubmitted
+from projections.alerts import Alerts
+from projections.health import memory_percent
+from projections.mana import Mana
+from projections.queues import Queues
+from projections.standing import Standing
+from projections.timeline import Timeline
+from projections.units import SECOND, Unit, Units, worker_of
+
+_ACTIONS_KEPT = 20
+_RATE_WINDOW = 3600 * SECOND
+
+
+class Action(Struct, frozen=True):
+    """One decision worth showing."""
+
+    time: int
+    elf: str
+    text: str
+    decision: str
+    mode: str
+
+
+class Status(Struct):
+    """A fold of the whole log into one page."""
+
+    timeline: Timeline = field(default_factory=Timeline)
+    settings: Settings = field(default_factory=lambda: Settings(node=""))
+    units: Units = field(default_factory=lambda: Units({}))
+    queues: Queues = field(default_factory=lambda: Queues({}))
+    alerts: Alerts = field(default_factory=lambda: Alerts({}))
+    standing: dict[str, Standing] = field(default_factory=dict)
+    mana: dict[str, Mana] = field(default_factory=dict)
+    actions: list[Action] = field(default_factory=list)
+    waiting: dict[str, dict[str, int]] = field(default_factory=dict)
+    ends: dict[str, list[int]] = field(default_factory=dict)
+    arrivals: dict[str, list[int]] = field(default_factory=dict)
+
+    def apply(self, event: Recorded) -> None:
+        """Fold one event."""
+        self.timeline.apply(event)
+        now = self.timeline.now
+        body = event.body
+        if isinstance(body, SettingsAdopted):
+            self.settings = body.settings
+        self.units.apply(event, now, self.settings)
+        self.queues.apply(event, now, self.settings)
+        self._count(event, now)
+        if isinstance(body, Decided):
+            self._decided(event, body, now)
+        else:
+            self._settled(event)
+        for elf in self.settings.elves:
+            self.mana.setdefault(elf.name, Mana()).refill(now, elf.mana)
+
+    def _decided(self, event: Recorded, decided: Decided, now: int) -> None:
+        self.standing.setdefault(decided.elf, Standing({}, {}, {})).note(event, decided, now)
+        if decided.mode == "act":
+            self.mana.setdefault(decided.elf, Mana()).spend(decided.cost)
+            self.alerts.apply(decided, now)
+        self.actions.append(Action(event.time, decided.elf, decided.text, event.id, decided.mode))
+        del self.actions[:-_ACTIONS_KEPT]
+
+    def _settled(self, event: Recorded) -> None:
+        body = event.body
+        if not isinstance(body, EffectVerified | EffectFailed):
+            return
+        for name, standing in self.standing.items():
+            effect = standing.settle(body)
+            if effect and isinstance(body, EffectVerified):
+                self.mana[name].refund(effect.cost, self._elf(name).mana)
+
+    def _count(self, event: Recorded, now: int) -> None:
+        """Keep what waits with its age, and the last hour's arrivals and ends for rates."""
+        body = event.body
+        if isinstance(body, TaskSubmitted):
+            self.waiting.setdefault(body.queue, {})[body.task] = event.time
+            _mark(self.arrivals.setdefault(body.queue, []), event.time)
+            return
+        task = getattr(body, "task", "")
+        queue = getattr(body, "queue", "")
+        if not task or not queue:
+            return
+        if event.type in ("task_finished", "task_died", "task_cancelled", "task_moved"):
+            self.waiting.get(queue, {}).pop(task, None)
+        if event.type == "task_finished":
+            _mark(self.ends.setdefault(queue, []), event.time)
+            _mark(self.ends.setdefault(f"unit/{getattr(body, 'unit', '')}", []), event.time)
+
+    def _elf(self, name: str) -> ElfSettings:
+        return next((elf for elf in self.settings.elves if elf.name == name), ElfSettings(name=name))
+
+    def page(self, now: int) -> dict[str, Any]:
+        """Return the page without its `node` part; times in seconds, `now` in microseconds."""
+        return {
+            "workers": [self._worker(unit, now) for _, unit in sorted(self.units.units.items())],
+            "agents": [],
+            "queues": [self._queue(name, now) for name in sorted(self.queues.queues)],
+            "elves": [self._elf_row(elf) for elf in self.settings.elves],
+            "mana_total": self._mana_total(),
+            "actions": [
+                {"time": item.time / SECOND, "elf": item.elf, "text": item.text, "decision": item.decision}
+                for item in reversed(self.actions)
+            ],
+            "alerts": [
+                {
+                    "cause": alert.cause,
+                    "target": alert.target,
+                    "severity": alert.severity,
+                    "text": alert.text,
+                    "opened": alert.opened / SECOND,
+                    "count": alert.count,
+                }
+                for _, alert in sorted(self.alerts.open.items())
+            ],
+        }
+
+    def _worker(self, unit: Unit, now: int) -> dict[str, Any]:
+        worker = worker_of(self.settings, unit.pool)
+        sample = unit.sample
+        hour = [at for at in self.ends.get(f"unit/{unit.name}", []) if at > now - _RATE_WINDOW]
+        return {
+            "name": unit.name,
+            "pool": unit.pool,
+            "pid": unit.pid if unit.alive else None,
+            "generation": unit.generation,
+            "state": self._state(unit),
+            "cpu_percent": sample.cpu / 10 if sample else None,
+            "memory_bytes": sample.memory if sample else None,
+            "memory_limit_bytes": worker.memory_limit if worker and worker.memory_limit else None,
+            "memory_percent": memory_percent(unit, self.settings),
+            "tasks_processed": unit.tasks_done,
+            "errors": unit.tasks_failed,
+            "tasks_per_hour": len(hour),
+            "uptime_s": (now - unit.started_at) / SECOND if unit.alive else 0.0,
+            "restarts": unit.restarts,
+        }
+
+    def _state(self, unit: Unit) -> str:
+        busy = next(
+            (item.effects[unit.name] for item in self.standing.values() if item.busy(unit.name)), None
+        )
+        stopped = unit.sample is not None and unit.sample.status in ("T", "t")
+        if unit.alive:
+            if busy and busy.rule == "stop":
+                return "stopping"
+            if busy and unit.ended_by_us:
+                return "restarting"
+            if stopped:
+                return "paused" if unit.intent == "pause" else "suspended"
+            return "quiet" if unit.intent in ("quiet", "pause") else "running" if unit.ready else "starting"
+        if busy:
+            return "starting"
+        if unit.intent == "stop" or not self._is_configured(unit):
+            return "stopped"
+        if unit.quarantined_until > self.timeline.now:
+            return "quarantined"
+        return "backoff" if unit.failures else "stopped"
+
+    def _is_configured(self, unit: Unit) -> bool:
+        return any(unit.name in worker.units for worker in self.settings.workers)
+
+    def _queue(self, name: str, now: int) -> dict[str, Any]:
+        queue = self.queues.queues[name]
+        oldest = min(self.waiting.get(name, {}).values(), default=0)
+        minute = 60 * SECOND
+        return {
+            "name": name,
+            "pending": queue.pending,
+            "in_flight": queue.in_flight,
+            "oldest_age_s": max(0.0, (now - oldest) / SECOND) if oldest else 0.0,
+            "arrival_per_min": sum(1 for at in self.arrivals.get(name, []) if at > now - minute),
+            "done_per_min": sum(1 for at in self.ends.get(name, []) if at > now - minute),
+            "unfinished": len(self.waiting.get(name, {})),
+            "submitted": queue.submitted,
+            "ended": queue.ended,
+        }
+
+    def _elf_row(self, elf: ElfSettings) -> dict[str, Any]:
+        standing = self.standing.get(elf.name)
+        doing = ""
+        if standing and standing.effects:
+            effect = next(iter(standing.effects.values()))
+            doing = f"{effect.rule} {effect.target}"
+        elif elf.name == "flow":
+            doing = ", ".join(
+                f"{name}: {queue.backlog}" for name, queue in sorted(self.queues.queues.items())
+            )
+        waits = sum(until > self.timeline.now for until in standing.deferred.values()) if standing else 0
+        mana = self.mana.get(elf.name)
+        return {
+            "name": elf.name,
+            "mode": elf.mode,
+            "mana": mana.level if mana else elf.mana.start,
+            "doing": doing,
+            "deferred": waits,
+        }
+
+    def _mana_total(self) -> int:
+        """The rounded mean of the elves' levels."""
+        levels = [self.mana[elf.name].level for elf in self.settings.elves if elf.name in self.mana]
+        return round(sum(levels) / len(levels)) if levels else 0
+
+
+def _mark(times: list[int], at: int) -> None:
+    times.append(at)
+    if len(times) > 20_000:
+        del times[:10_000]
