@@ -16,6 +16,8 @@ from actors.config_errors import ConfigError, ConfigErrors, Said, Sheet, toml_te
 from actors.config_lines import Lines
 from actors.config_rules import check_rules
 
+__all__ = ["ConfigError", "ConfigErrors", "read_forest"]
+
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BARE_KEY = re.compile(r"[\s\[]*([^\s\"'#=\[\]]*[^\x00-\x7f][^\"'#=\[\]]*?)\s*(?:=|\])")
 _SCHEMA = mi.type_info(Forest)
