@@ -23,8 +23,6 @@ from actors.control import Answer, Control, Refused, asked
 from actors.elf import Due, ElfActor
 from actors.elves import Policy
 from actors.elves.deliberation import digest_of
-from actors.elves.flow_elf import FlowElf
-from actors.elves.healing_elf import HealingElf
 from actors.executor import Executor, StopAll, TakeOver
 from actors.feed import Feed, Subscription
 from actors.ground import NATS_UNIT, Ground
@@ -32,6 +30,7 @@ from actors.jetstream import jetstream_api
 from actors.journal import Journal
 from actors.keeper_client import Exit
 from actors.nats_server import ensure_queue, ensure_stream
+from actors.policies import POLICIES
 from actors.process import boot_id
 from actors.projector import Ask, Projector
 from actors.roster import Roster, Show
@@ -48,8 +47,6 @@ from events.settings import Settings, SettingsAdopted
 from events.subjects import LEASE, LOG
 
 _log = logging.getLogger("elf.node")
-
-POLICIES: tuple[Policy[Any], ...] = (FlowElf(), HealingElf())
 
 
 class Node:

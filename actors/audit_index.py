@@ -1,0 +1,63 @@
+"""What replay must know beforehand: which decisions stand in the log, and who was there to decide."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct, field
+
+from events.decisions import Decided
+from events.envelope import Recorded
+from events.observations import DeciderResumed, LeaseTaken, NodeStarted, NodeStopping
+from events.outcomes import Checkpointed
+
+
+class Index(Struct):
+    """One walk over a log. Positions and forest times; batches by (elf, epoch, as_of), in log order."""
+
+    events: int = 0
+    last: int = 0
+    batches: dict[tuple[str, int, int], list[tuple[int, str, Decided]]] = field(default_factory=dict)
+    alive_until: dict[int, int] = field(default_factory=dict)
+    last_word_at: dict[int, int] = field(default_factory=dict)
+    ended_in_order: set[int] = field(default_factory=set)
+    absences: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    checkpoints: dict[tuple[str, int], str] = field(default_factory=dict)
+    starts: list[NodeStarted] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, chunks: Iterable[Sequence[Recorded]]) -> "Index":
+        """Walk over a log."""
+        index = cls()
+        epoch, holder = 0, ""
+        for chunk in chunks:
+            for event in chunk:
+                index.events += 1
+                body = event.body
+                if isinstance(body, LeaseTaken):
+                    epoch, holder = event.position, f"node.{body.holder}"
+                if event.source == holder:
+                    index.alive_until[epoch] = event.position
+                    index.last_word_at[epoch] = max(event.time, index.last_word_at.get(epoch, 0))
+                    index._of_node(event, epoch)
+            if chunk:
+                index.last = chunk[-1].position
+        return index
+
+    def _of_node(self, event: Recorded, epoch: int) -> None:
+        match event.body:
+            case Decided() as decided:
+                key = (decided.elf, decided.epoch, decided.as_of)
+                self.batches.setdefault(key, []).append((event.position, event.id, decided))
+            case NodeStarted() as started:
+                self.starts.append(started)
+            case NodeStopping():
+                self.ended_in_order.add(epoch)
+            case DeciderResumed(elf=elf, after=after):
+                self.absences.setdefault(elf, []).append((after, event.position))
+            case Checkpointed(elf=elf, as_of=as_of, digest=digest):
+                self.checkpoints[elf, as_of] = digest
+            case _:
+                return
+
+    def could_be_unwritten(self, epoch: int, now: int, within: int) -> bool:
+        """Tell whether a node may have died between deciding at `now` and writing it down."""
+        return epoch not in self.ended_in_order and self.last_word_at.get(epoch, 0) - now <= within

@@ -1,0 +1,9 @@
+"""Which elves there are: the node runs them, replay asks them again."""
+
+from typing import Any
+
+from actors.elves import Policy
+from actors.elves.flow_elf import FlowElf
+from actors.elves.healing_elf import HealingElf
+
+POLICIES: tuple[Policy[Any], ...] = (FlowElf(), HealingElf())
