@@ -5,16 +5,19 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from events.decisions import Decided
 from events.envelope import Malformed, Recorded
 from events.event import Event, snake
 from events.observations import (
     ClockStepped,
+    DeciderResumed,
     IntentSet,
     LeaseTaken,
     NodeStarted,
     NodeStopped,
+    NodeStopping,
     OrphanReaped,
     Quarantined,
     Sampled,
@@ -38,6 +41,7 @@ from events.tasks import (
     TaskFailed,
     TaskFinished,
     TaskMoved,
+    TaskReleased,
     TaskStarted,
     TaskSubmitted,
 )
@@ -63,6 +67,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "adopted": "position time source origin digest changed settings",
         "node_event": "position time what node previous release pure_zone pid boot python reason step_ms",
         "state_digest": "position time elf as_of digest",
+        "resumption": "position time elf after error",
         "quarantined": "position time message subject reason sample",
         "unread": "position time type source subject reason",
     }.items()
@@ -71,10 +76,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 YEAR_9999 = 253_402_300_799_999_999
 LARGEST = 2**63 - 1
-NODE = "node."
 
 Writer = Callable[[Rows, Recorded, int, Any], str]
 """Appends an event's rows, given its checked time, and returns the entity that the event is about."""
+
+
+class Forest(Struct, frozen=True):
+    """Forest time (microseconds), the running maximum of the times that the lease holder wrote, and who holds it."""
+
+    now: int = 0
+    holder: str = ""
 
 
 def micros(time: int) -> int:
@@ -82,21 +93,26 @@ def micros(time: int) -> int:
     return time if 0 <= time <= YEAR_9999 else 0
 
 
-def rows_of(batch: Iterable[Recorded], forest: int) -> tuple[Rows, int]:
+def rows_of(batch: Iterable[Recorded], forest: Forest) -> tuple[Rows, Forest]:
     """Return the rows of a batch and the forest time behind it; `forest` is the one before it."""
     rows: Rows = {table: [] for table in COLUMNS}
     log = rows["log"].append
+    now, holder = forest.now, forest.holder
+    leader = f"node.{holder}"
     for event in batch:
-        time = micros(event.time)
-        if time > forest and event.source.startswith(NODE):
-            forest = time
         body = event.body
+        time = micros(event.time)
+        if isinstance(body, LeaseTaken):
+            holder = body.holder
+            leader = f"node.{holder}"
+        if time > now and event.source == leader:
+            now = time
         write = _WRITERS.get(type(body), _unread)
         entity = write(rows, event, time, body)
         tag = _TAGS.get(type(body)) or event.type
-        row = (event.position, event.subject, event.data, event.id, time, forest, tag, event.source, entity)
+        row = (event.position, event.subject, event.data, event.id, time, now, tag, event.source, entity)
         log((*row, event.cause, event.correlation))
-    return rows, forest
+    return rows, Forest(now, holder)
 
 
 def tame(rows: Rows) -> Rows:
@@ -195,6 +211,7 @@ _WRITERS: dict[type, Writer] = {
     TaskStarted: _plain(TaskStarted, "task_event", "task", "started"),
     TaskFinished: _plain(TaskFinished, "task_event", "task", "finished"),
     TaskFailed: _plain(TaskFailed, "task_event", "task", "failed"),
+    TaskReleased: _plain(TaskReleased, "task_event", "task", "released"),
     TaskDied: _plain(TaskDied, "task_event", "task", "died"),
     TaskCancelled: _plain(TaskCancelled, "task_event", "task", "cancelled"),
     TaskMoved: _plain(TaskMoved, "task_event", "task", "moved", moved_to="to"),
@@ -214,8 +231,10 @@ _WRITERS: dict[type, Writer] = {
     SettingsAdopted: _adopted,
     LeaseTaken: _plain(LeaseTaken, "node_event", "holder", "lease", node="holder"),
     NodeStarted: _plain(NodeStarted, "node_event", "node", "started"),
+    NodeStopping: _plain(NodeStopping, "node_event", "node", "stopping"),
     NodeStopped: _plain(NodeStopped, "node_event", "node", "stopped"),
     ClockStepped: _plain(ClockStepped, "node_event", "node", "clock"),
+    DeciderResumed: _plain(DeciderResumed, "resumption", "elf"),
     Checkpointed: _plain(Checkpointed, "state_digest", "elf"),
     Quarantined: _plain(Quarantined, "quarantined", "position", message="position"),
 }

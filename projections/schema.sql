@@ -2,16 +2,19 @@
 -- log of the event that a row comes from. Times are microseconds since 1970 (UTC). People read the views.
 
 -- Every event: its exact bytes, from which everything else here can be made again, and its envelope.
--- `forest` is the running maximum of the times written by nodes. `type` is 'malformed' where the bytes are no event.
+-- `forest` is the running maximum of the times that the lease holder wrote. `type` is 'malformed' where the bytes are no event.
 CREATE TABLE log (
     position BIGINT NOT NULL, subject VARCHAR NOT NULL, data BLOB NOT NULL, id VARCHAR, time BIGINT, forest BIGINT,
     type VARCHAR, source VARCHAR, entity VARCHAR, cause VARCHAR, correlation VARCHAR
 );
 
 -- One row: up to where the tables follow the log, and the running hash there.
-CREATE TABLE checkpoint (position BIGINT, head VARCHAR, count BIGINT, time BIGINT, forest BIGINT);
+CREATE TABLE checkpoint (
+    position BIGINT, head VARCHAR, count BIGINT, time BIGINT, forest BIGINT, holder VARCHAR
+);
 
--- The life of tasks. `what`: submitted, started, finished, failed, died, cancelled, moved, salvaged.
+-- The life of tasks. `what`: submitted, started, finished, failed, released, died, cancelled, moved,
+-- salvaged.
 CREATE TABLE task_event (
     position BIGINT, time BIGINT, what VARCHAR, task VARCHAR, queue VARCHAR, unit VARCHAR, generation BIGINT, pid BIGINT,
     attempt BIGINT, attempts BIGINT, claim BIGINT, kind VARCHAR, error VARCHAR, service_ms BIGINT, retry_in_s DOUBLE,
@@ -61,7 +64,7 @@ CREATE TABLE adopted (
     position BIGINT, time BIGINT, source VARCHAR, origin VARCHAR, digest VARCHAR, changed VARCHAR[], settings VARCHAR
 );
 
--- The life of nodes. `what`: lease, started, stopped, clock.
+-- The life of nodes. `what`: lease, started, stopping, stopped, clock.
 CREATE TABLE node_event (
     position BIGINT, time BIGINT, what VARCHAR, node VARCHAR, previous BIGINT, release VARCHAR, pure_zone VARCHAR,
     pid BIGINT, boot VARCHAR, python VARCHAR, reason VARCHAR, step_ms BIGINT
@@ -69,6 +72,9 @@ CREATE TABLE node_event (
 
 -- The digest of an elf's state at a position.
 CREATE TABLE state_digest (position BIGINT, time BIGINT, elf VARCHAR, as_of BIGINT, digest VARCHAR);
+
+-- Elves that came back after a failure.
+CREATE TABLE resumption (position BIGINT, time BIGINT, elf VARCHAR, after BIGINT, error VARCHAR);
 
 -- Messages that a reader put aside.
 CREATE TABLE quarantined (

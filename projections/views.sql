@@ -2,14 +2,14 @@
 -- place in the log `seq`.
 
 -- What happened? One row an event, in log order. `body` is what was said, NULL where the bytes are no event;
--- `forest_time` is the running maximum of the times that nodes wrote, the time that decisions use.
+-- `forest_time` is the running maximum of the times that the leading node wrote, the time that decisions use.
 CREATE VIEW events AS
 SELECT position AS seq, make_timestamp(time) AS time, type, source, entity, cause AS causation, correlation,
        TRY(json_extract(decode(data), '$.body')) AS body, id, subject, make_timestamp(forest) AS forest_time
 FROM log;
 
 -- Up to where does this file follow the log, and what is its running hash there? `forest_time` is "now" in every view
--- that speaks of ages: the time of the last tick, and of the last event where no node has written yet.
+-- that speaks of ages: the time of the leading node's last event, and of the last event where no node has led yet.
 CREATE VIEW log_end AS
 SELECT position AS seq, head, count, make_timestamp(time) AS time,
        make_timestamp(CASE WHEN forest > 0 THEN forest ELSE time END) AS forest_time
@@ -64,3 +64,7 @@ SELECT position AS seq, make_timestamp(time) AS time, type, source, subject, rea
 -- With which state did each elf stand at which position? Replay compares the digests with its own.
 CREATE VIEW checkpoints AS
 SELECT position AS seq, make_timestamp(time) AS time, elf, as_of, digest FROM state_digest;
+
+-- Which elf came back after a failure? It decided nothing on the events behind `after` up to `seq`.
+CREATE VIEW elf_failures AS
+SELECT position AS seq, make_timestamp(time) AS time, elf, after, error FROM resumption;

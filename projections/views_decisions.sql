@@ -41,7 +41,7 @@ WITH said AS (
     SELECT seq, time, target, cause, severity, choice, text, id,
            count(*) FILTER (choice = 'clear_alert')
                OVER (PARTITION BY cause, target ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM decisions WHERE choice IN ('raise_alert', 'clear_alert') AND mode <> 'observe' AND NOT stale
+    FROM decisions WHERE choice IN ('raise_alert', 'clear_alert') AND mode = 'act' AND NOT stale
 )
 SELECT min(time) FILTER (choice = 'raise_alert') AS opened, min(time) FILTER (choice = 'clear_alert') AS closed,
        cause, target, NULL::BOOLEAN AS "right", arg_max(severity, seq) FILTER (choice = 'raise_alert') AS severity,
@@ -59,9 +59,9 @@ SELECT d.seq, d.time, d.elf, d.kind, d.target, d.choice, d.reason, d.text, d.out
 FROM decisions d LEFT JOIN effects e ON e.decision = d.id
 WHERE d.mode = 'act' AND NOT d.stale AND d.choice NOT IN ('raise_alert', 'clear_alert', 'defer');
 
--- What did each elf pay for what it did?
+-- What did each elf pay for what it did, and what came back (half, when the effect passed its check)?
 CREATE VIEW mana_spent AS
-SELECT time, elf, mana_cost AS cost, seq, kind, choice, target FROM decisions
+SELECT time, elf, mana_cost AS cost, CASE WHEN outcome = 'verified' THEN mana_cost / 2 ELSE 0 END AS refunded, seq, kind, choice, target FROM decisions
 WHERE mana_cost > 0 AND mode = 'act' AND NOT stale AND choice <> 'defer';
 
 -- Which units may not start, until when? The last quarantine of each unit that has had one.

@@ -18,34 +18,37 @@ FROM threads;
 
 -- How did each turn go? The effective end of a claim is the first result that names it while it is the last claim; an
 -- end that names another claim, or comes second, is passed over. Cancelling and dying close a turn that is not done.
+-- A claim that was released counts for nothing: the task waits again.
 CREATE VIEW task_turns AS
 WITH turns AS (
     SELECT task, thread, turn,
            max(queue) FILTER (seq = turn) AS queue,
            bool_or(what = 'started' AND seq = turn) AS claimed,
-           min(seq) FILTER (what IN ('finished', 'failed') AND named = turn) AS result_seq,
-           arg_min(what, seq) FILTER (what IN ('finished', 'failed') AND named = turn) AS result,
+           min(seq) FILTER (what IN ('finished', 'failed', 'released') AND named = turn) AS result_seq,
+           arg_min(what, seq) FILTER (what IN ('finished', 'failed', 'released') AND named = turn) AS result,
            min(seq) FILTER (what IN ('died', 'cancelled')) AS close_seq,
-           arg_min(what, seq) FILTER (what IN ('died', 'cancelled')) AS close
+           arg_min(what, seq) FILTER (what IN ('died', 'cancelled')) AS closing
     FROM task_history GROUP BY task, thread, turn
+),
+ends AS (
+    SELECT *, CASE WHEN close_seq IS NULL OR result_seq < close_seq THEN result END AS first_result FROM turns
 )
 SELECT task, thread, turn, queue, claimed,
-       CASE WHEN result = 'finished' AND (close_seq IS NULL OR result_seq < close_seq) THEN 'done'
-            WHEN close = 'died' THEN 'dead'
-            WHEN close = 'cancelled' THEN 'cancelled'
-            WHEN result = 'failed' THEN 'failed'
-            WHEN claimed THEN 'running'
-            ELSE 'waiting' END AS state,
-       CASE WHEN result = 'finished' AND (close_seq IS NULL OR result_seq < close_seq) THEN result_seq
-            ELSE coalesce(close_seq, result_seq) END AS end_seq,
-       result_seq, close_seq
-FROM turns WHERE turn IS NOT NULL;
+       CASE WHEN first_result = 'finished' THEN 'done' WHEN closing = 'died' THEN 'dead'
+            WHEN closing = 'cancelled' THEN 'cancelled' WHEN first_result = 'failed' THEN 'failed'
+            WHEN first_result = 'released' OR NOT claimed THEN 'waiting' ELSE 'running' END AS state,
+       CASE WHEN first_result = 'finished' THEN result_seq ELSE coalesce(close_seq, result_seq) END AS end_seq,
+       CASE WHEN first_result = 'finished' THEN 'done' WHEN first_result IS NOT NULL THEN first_result
+            WHEN closing = 'died' THEN 'dead' ELSE closing END AS outcome,
+       least(result_seq, close_seq) AS outcome_seq
+FROM ends WHERE turn IS NOT NULL;
 
 -- Where does each task stand? One row a task: its last turn, how often it was claimed, when it was asked for.
 CREATE VIEW task_state AS
 SELECT task, thread, max(turn) AS turn, arg_max(queue, turn) AS queue, arg_max(state, turn) AS state,
-       arg_max(end_seq, turn) AS end_seq, max(turn) FILTER (claimed) AS claim_seq,
-       count(*) FILTER (claimed) AS attempts, count(*) FILTER (NOT claimed) AS submissions,
+       arg_max(end_seq, turn) AS end_seq, max(turn) FILTER (claimed AND outcome IS DISTINCT FROM 'released') AS claim_seq,
+       count(*) FILTER (claimed AND outcome IS DISTINCT FROM 'released') AS attempts,
+       count(*) FILTER (NOT claimed) AS submissions,
        -- A task that was moved waits since its first submission, one that was put back since its last.
        CASE WHEN thread = '' THEN min(turn) FILTER (NOT claimed) ELSE max(turn) FILTER (NOT claimed) END AS submit_seq
 FROM task_turns GROUP BY task, thread;
@@ -65,25 +68,24 @@ SELECT t.task AS id, t.queue, s.kind AS type, s.priority, s.complexity, t.state,
 FROM task_state t
 LEFT JOIN (SELECT * FROM task_event WHERE what = 'submitted') s ON s.position = t.submit_seq
 LEFT JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.claim_seq
-LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e ON e.position = t.end_seq;
+LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e
+    ON e.position = t.end_seq;
 
--- What came of each attempt? One row a claim. `outcome`: done, failed, dead, cancelled, running, and lost where a later
--- turn began without an end of this one (the process died with the task). `seq` is the claim's position.
+-- What came of each attempt? One row a claim. `outcome`: done, failed, released (given back unseen: it does not count),
+-- dead, cancelled, running, and lost where a later turn began without an end of this one (the process died with the
+-- task). `seq` is the claim's position.
 CREATE VIEW attempts AS
 WITH claims AS (
     SELECT *, max(turn) OVER (PARTITION BY task, thread) AS last_turn FROM task_turns
 )
 SELECT t.task, t.queue, c.attempt, c.unit AS worker, c.generation, c.pid, t.turn AS seq,
-       CASE WHEN t.result_seq IS NOT NULL AND (t.close_seq IS NULL OR t.result_seq < t.close_seq)
-            THEN CASE WHEN e.what = 'finished' THEN 'done' ELSE 'failed' END
-            WHEN t.close_seq IS NOT NULL THEN t.state
-            WHEN t.turn < t.last_turn THEN 'lost' ELSE 'running' END AS outcome,
+       coalesce(t.outcome, CASE WHEN t.turn < t.last_turn THEN 'lost' ELSE 'running' END) AS outcome,
        make_timestamp(c.time) AS started, make_timestamp(e.time) AS ended, e.service_ms / 1e3 AS service_s,
        e.kind AS failure, nullif(e.error, '') AS error, e.retry_in_s, e.position AS end_seq
 FROM claims t
 JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.turn
-LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e
-    ON e.position = least(t.result_seq, t.close_seq)
+LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'released', 'died', 'cancelled')) e
+    ON e.position = t.outcome_seq
 WHERE t.claimed;
 
 -- Which results came after the effective end? They are kept and counted, never merged.
@@ -95,9 +97,8 @@ FROM task_event WHERE what = 'salvaged';
 CREATE VIEW ignored_ends AS
 SELECT e.position AS seq, make_timestamp(e.time) AS time, e.what, e.task, e.queue, e.unit AS worker, e.claim
 FROM task_event e
-WHERE e.what IN ('finished', 'failed')
-  AND NOT EXISTS (SELECT 1 FROM task_turns t WHERE t.result_seq = e.position
-                                              AND (t.close_seq IS NULL OR t.result_seq < t.close_seq));
+WHERE e.what IN ('finished', 'failed', 'released')
+  AND NOT EXISTS (SELECT 1 FROM task_turns t WHERE t.outcome_seq = e.position);
 
 -- What did each tick say of each queue's consumer? Ticks leave out queues that did not change: the last value holds.
 CREATE VIEW queue_samples AS

@@ -48,51 +48,55 @@ FROM (SELECT unnest(from_json(json_extract(settings, '$.workers'), '["JSON"]')) 
       FROM (SELECT settings FROM adopted ORDER BY position DESC LIMIT 1));
 
 -- How is every worker? One row a unit, those of the settings in force and those that ever ran.
--- `state`: running, starting (ordered), paused (SIGSTOP seen or intended), quiet, stopped (a person wants so),
--- quarantined (may not start before `until`), backoff (ended and to be started again), exited (ended, no longer in the
--- settings), waiting (never started). `tasks_processed` = effective results, `errors` = failed and last attempts,
+-- `state`: running, starting, stopping, restarting, paused (SIGSTOP as intended), suspended (SIGSTOP by somebody),
+-- quiet (takes no new work), stopped, quarantined (not before `until`), backoff (ended and to be started again).
+-- `pid` is NULL where no process lives. `tasks_processed` = effective results, `errors` = failed and last attempts,
 -- `restarts` = generations after the first. Target: errors / (tasks_processed + errors) < 5 %.
 CREATE VIEW workers AS
 WITH now AS (SELECT forest_time AS t FROM log_end),
 everyone AS (SELECT unit FROM units UNION SELECT unit FROM generations),
 latest AS (
-    SELECT unit, arg_max(generations, seq) AS g, count(DISTINCT generation) FILTER (pid IS NOT NULL) AS lives
-    FROM generations GROUP BY unit
+    SELECT unit, arg_max(g, seq) AS g, count(DISTINCT generation) AS lives FROM generations g GROUP BY unit
 ),
-sampled AS (
-    SELECT unit, arg_max(unit_sample, position) AS s FROM unit_sample GROUP BY unit
+sampled AS (SELECT unit, arg_max(s, position) AS s FROM unit_sample s GROUP BY unit),
+known AS (
+    SELECT e.unit, coalesce(u.pool, l.g.pool) AS pool, u.queue, u.memory_limit_bytes, u.unit IS NOT NULL AS configured,
+           l.g AS g, coalesce(l.g.state IN ('started', 'ready'), false) AS alive, coalesce(l.lives, 0) AS lives,
+           CASE WHEN s.s.generation = l.g.generation AND l.g.state IN ('started', 'ready') THEN s.s END AS s
+    FROM everyone e
+    LEFT JOIN units u ON u.unit = e.unit LEFT JOIN latest l ON l.unit = e.unit LEFT JOIN sampled s ON s.unit = e.unit
 ),
 wanted AS (
-    SELECT e.unit, arg_max(i.intent, i.position) AS intent
-    FROM everyone e
-    LEFT JOIN units u ON u.unit = e.unit LEFT JOIN latest l ON l.unit = e.unit
-    JOIN intent i ON i.target IN (e.unit, coalesce(u.pool, l.g.pool)) GROUP BY e.unit
+    SELECT k.unit, arg_max(i.intent, i.position) FILTER (NOT i.restart) AS intent,
+           max(i.position) FILTER (i.restart OR i.intent = 'run') AS rearmed
+    FROM known k JOIN intent i ON i.target IN (k.unit, k.pool) GROUP BY k.unit
+),
+busy AS (
+    SELECT target AS unit, arg_max(choice, seq) AS choice FROM decisions
+    WHERE choice IN ('start_unit', 'stop_unit', 'restart_unit', 'continue_unit') AND mode = 'act' AND NOT stale
+      AND outcome IN ('none', 'started') GROUP BY target
 ),
 work AS (
     SELECT worker, count(*) FILTER (outcome = 'done') AS done, count(*) FILTER (outcome IN ('failed', 'dead')) AS errors,
            count(*) FILTER (outcome = 'done' AND ended > now.t - INTERVAL 1 HOUR) AS last_hour
     FROM attempts, now GROUP BY worker
 )
-SELECT e.unit AS name, coalesce(u.pool, l.g.pool) AS pool, l.g.pid AS pid, l.g.generation AS generation,
-       CASE WHEN l.g.state IN ('started', 'ready') THEN
-                CASE WHEN w.intent = 'pause' OR (s.s.generation = l.g.generation AND s.s.status = 'T') THEN 'paused'
-                     WHEN w.intent = 'quiet' THEN 'quiet' ELSE 'running' END
-            WHEN w.intent = 'stop' THEN 'stopped'
-            WHEN q.until > now.t AND q.seq > coalesce(l.g.seq, 0) THEN 'quarantined'
-            WHEN l.g.state = 'ordered' THEN 'starting'
-            WHEN l.g.state IS NULL THEN 'waiting'
-            WHEN u.unit IS NULL THEN 'exited'
-            ELSE 'backoff' END AS state,
-       CASE WHEN s.s.generation = l.g.generation AND l.g.state IN ('started', 'ready') THEN s.s.cpu / 10.0 END AS cpu_percent,
-       CASE WHEN s.s.generation = l.g.generation AND l.g.state IN ('started', 'ready') THEN s.s.memory END AS memory_bytes,
-       u.memory_limit_bytes, coalesce(k.done, 0) AS tasks_processed, coalesce(k.errors, 0) AS errors,
-       coalesce(k.last_hour, 0) AS tasks_per_hour,
-       CASE WHEN l.g.state IN ('started', 'ready')
-            THEN greatest(epoch_us(now.t) - epoch_us(l.g.started), 0) / 1e6 END AS uptime_s,
-       greatest(coalesce(l.lives, 0) - 1, 0) AS restarts, u.queue, w.intent,
-       CASE WHEN s.s.generation = l.g.generation AND l.g.state IN ('started', 'ready') THEN s.s.in_flight END AS in_flight,
-       l.g.code AS code, l.g.signal AS signal, CASE WHEN q.until > now.t THEN q.until END AS until
-FROM everyone e CROSS JOIN now
-LEFT JOIN units u ON u.unit = e.unit LEFT JOIN latest l ON l.unit = e.unit LEFT JOIN sampled s ON s.unit = e.unit
-LEFT JOIN wanted w ON w.unit = e.unit LEFT JOIN work k ON k.worker = e.unit
-LEFT JOIN unit_quarantines q ON q.unit = e.unit;
+SELECT k.unit AS name, k.pool, CASE WHEN k.alive THEN k.g.pid END AS pid, k.g.generation AS generation,
+       CASE WHEN k.alive AND b.choice = 'stop_unit' THEN 'stopping'
+            WHEN k.alive AND b.choice = 'restart_unit' THEN 'restarting'
+            WHEN k.alive AND k.s.status IN ('T', 't') THEN if(w.intent = 'pause', 'paused', 'suspended')
+            WHEN k.alive AND w.intent IN ('quiet', 'pause') THEN 'quiet'
+            WHEN k.alive THEN if(k.g.state = 'ready' OR k.queue IS NULL, 'running', 'starting')
+            WHEN b.unit IS NOT NULL OR k.g.state = 'ordered' THEN 'starting'
+            WHEN w.intent = 'stop' OR NOT k.configured THEN 'stopped'
+            WHEN q.until > now.t AND q.seq > coalesce(w.rearmed, 0) THEN 'quarantined'
+            WHEN k.g.state = 'exited' THEN 'backoff' ELSE 'stopped' END AS state,
+       k.s.cpu / 10.0 AS cpu_percent, k.s.memory AS memory_bytes, k.memory_limit_bytes,
+       coalesce(j.done, 0) AS tasks_processed, coalesce(j.errors, 0) AS errors, coalesce(j.last_hour, 0) AS tasks_per_hour,
+       CASE WHEN k.alive THEN greatest(epoch_us(now.t) - epoch_us(k.g.started), 0) / 1e6 END AS uptime_s,
+       greatest(k.lives - 1, 0) AS restarts, k.queue, coalesce(w.intent, 'run') AS intent, k.s.in_flight AS in_flight,
+       k.g.code AS code, k.g.signal AS signal, k.g.error AS error,
+       CASE WHEN q.until > now.t AND q.seq > coalesce(w.rearmed, 0) THEN q.until END AS until
+FROM known k CROSS JOIN now
+LEFT JOIN wanted w ON w.unit = k.unit LEFT JOIN busy b ON b.unit = k.unit LEFT JOIN work j ON j.worker = k.unit
+LEFT JOIN unit_quarantines q ON q.unit = k.unit;

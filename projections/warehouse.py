@@ -13,11 +13,14 @@ from events.envelope import Recorded
 from projections import definitions
 from projections.anchor import Anchor
 from projections.chain import Altered, Chain
-from projections.rows import COLUMNS, Rows, micros, rows_of, tame
+from projections.rows import COLUMNS, Forest, Rows, micros, rows_of, tame
 
 PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""
 CLOSING_S = 5.0
+
+_CHECKPOINT = "position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?"
+_FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
 TABLES_KEY, VIEWS_KEY = "tables", "views"
 
 Progress = Callable[[int, int], None]
@@ -51,7 +54,7 @@ class Warehouse:
         self._lock = threading.Lock()
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._writer: _Writer | None = None
-        self._chain, self._time, self._forest = Chain(), 0, 0
+        self._chain, self._time, self._forest = Chain(), 0, Forest()
         self._closed = False
 
     @classmethod
@@ -141,7 +144,7 @@ class Warehouse:
         self._connection.execute("CHECKPOINT")
 
     def _rebuild(self, progress: Progress | None, *, bounded: bool) -> None:
-        connection, chain, forest = self._connection, Chain(), 0
+        connection, chain, forest = self._connection, Chain(), Forest()
         end = self._chain.position
         self._writer = None
         connection.begin()
@@ -155,11 +158,13 @@ class Warehouse:
                 if progress:
                     progress(chain.position, end)
             if chain != self._chain:
-                raise Altered(f"expected head {self._chain.head_hex} at {end}, got {chain.head_hex}", end, end)
+                raise Altered(
+                    f"expected head {self._chain.head_hex} at {end}, got {chain.head_hex}", end, end
+                )
             writer.close()
             connection.execute("DROP TABLE log")
             connection.execute("ALTER TABLE log_next RENAME TO log")
-            connection.execute("UPDATE checkpoint SET forest = ?", [forest])
+            connection.execute(_FIRST_CHECKPOINT, _checkpoint(chain, self._time, forest))
             self._make_views()
             connection.commit()
         except BaseException:
@@ -188,16 +193,13 @@ class Warehouse:
         _end(self._door, deadline)
         _end(self._connection, deadline)
 
-    def _store(self, rows: Rows, chain: Chain, last: int, forest: int) -> None:
+    def _store(self, rows: Rows, chain: Chain, last: int, forest: Forest) -> None:
         connection = self._connection
         writer = self._writer = self._writer or _Writer(connection)
         connection.begin()
         try:
             writer.write(rows)
-            connection.execute(
-                "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?",
-                [chain.position, chain.head_hex, chain.count, last, forest],
-            )
+            connection.execute(f"UPDATE checkpoint SET {_CHECKPOINT}", _checkpoint(chain, last, forest))
             connection.commit()
         except BaseException:
             writer.clear()
@@ -211,39 +213,47 @@ class Warehouse:
         if not there and not self.read_only:
             self._create()
         elif not {"meta", "checkpoint", "log"} <= there:
-            raise WarehouseDamaged(f"expected a warehouse in {self.path}, got {_names(there)}; try another file")
-        row = connection.execute("SELECT position, head, count, time, forest FROM checkpoint").fetchone()
+            raise WarehouseDamaged(
+                f"expected a warehouse in {self.path}, got {_names(there)}; try another file"
+            )
+        row = connection.execute("SELECT position, head, count, time FROM checkpoint").fetchone()
         if row is None:
-            raise WarehouseDamaged(f"expected a checkpoint in {self.path}, got none; delete it to fill it again")
-        position, head, count, self._time, self._forest = row
+            raise WarehouseDamaged(
+                f"expected a checkpoint in {self.path}, got none; delete it to fill it again"
+            )
+        position, head, count, self._time = row
         self._chain = Chain(position, bytes.fromhex(head), count)
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
         tables = meta.get(TABLES_KEY) == definitions.tables_digest()
         views = meta.get(VIEWS_KEY) == definitions.views_digest()
         if self.read_only and not (tables and views):
-            raise WarehouseError(f"expected tables of this release in {self.path}, got others; open it for writing")
+            raise WarehouseError(
+                f"expected tables of this release in {self.path}, got others; open it for writing"
+            )
         if not tables:
             self.rebuild(progress)
-        elif not views:
+            return
+        if not views:
             connection.begin()
             self._make_views()
             connection.commit()
+        self._forest = Forest(*connection.execute("SELECT forest, holder FROM checkpoint").fetchall()[0])
 
     def _create(self) -> None:
         connection = self._connection
         connection.begin()
         for statement in definitions.tables().values():
             connection.execute(statement)
-        connection.execute("INSERT INTO checkpoint VALUES (0, ?, 0, 0, 0)", [Chain().head_hex])
+        connection.execute(_FIRST_CHECKPOINT, _checkpoint(Chain(), 0, Forest()))
         self._make_views()
         connection.commit()
 
     def _empty_tables(self) -> dict[str, str]:
-        """Create all tables anew but `log`, which goes on as `log_next`; return where the rows of each table go."""
+        """Create every table anew, beside the old log as `log_next`; return where rows go instead."""
         for table, statement in definitions.tables().items():
             if table == "log":
                 self._connection.execute(statement.replace("CREATE TABLE log", "CREATE TABLE log_next"))
-            elif table in COLUMNS:
+            else:
                 self._connection.execute(f"DROP TABLE IF EXISTS {table}")
                 self._connection.execute(statement)
         return {"log": "log_next"}
@@ -310,7 +320,13 @@ def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.D
 
 def _damaged(path: Path, problem: Exception) -> WarehouseDamaged:
     reason = str(problem).splitlines()[0]
-    return WarehouseDamaged(f"expected a warehouse in {path}, got {reason}; delete it to fill it again from the log")
+    return WarehouseDamaged(
+        f"expected a warehouse in {path}, got {reason}; delete it to fill it again from the log"
+    )
+
+
+def _checkpoint(chain: Chain, last: int, forest: Forest) -> list[object]:
+    return [chain.position, chain.head_hex, chain.count, last, forest.now, forest.holder]
 
 
 def _names(tables: set[str]) -> str:
