@@ -1,4 +1,4 @@
-"""The anchor: where the log stood and what its hash was, kept outside the log so that a loss can be proven."""
+"""The anchor: where the log stood, with its hash, kept outside the log so that a loss can be proven."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ class AnchorUnreadable(Exception):
 
 
 class Anchor(Struct, frozen=True, kw_only=True):
-    """`head` in hex as the chain gives it at `position`, over `count` events. `time` in microseconds since 1970."""
+    """The chain's `head` in hex at `position`, over `count` events. `time` in microseconds since 1970."""
 
     position: int
     head: str

@@ -33,7 +33,7 @@ class Altered(ChainBroken):
 class Chain:
     """Blake2b of 16 bytes over (previous head, position as 8 bytes big endian, stored bytes), event by event.
 
-    `count` is how many events the head covers. Two readers of the same log hold the same head at the same position.
+    `count` is how many events the head covers. Two readers of a log hold the same head at the same position.
     """
 
     __slots__ = ("count", "head", "position")
@@ -46,7 +46,7 @@ class Chain:
         self.count = count
 
     def push(self, position: int, data: bytes) -> None:
-        """Take the next event. Raises Gap or Regression and stays as it was unless `position` is the last plus one."""
+        """Take the next event. Raises Gap or Regression, unchanged, unless `position` is the last + 1."""
         if position != self.position + 1:
             raise self._broken(position)
         link = b"%b%b%b" % (self.head, position.to_bytes(8, "big"), data)

@@ -1,4 +1,4 @@
-"""What the warehouse consists of: its tables and views as SQL statements, and digests that tell when they changed."""
+"""What the warehouse consists of: tables and views as SQL, and digests that tell when they changed."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def questions() -> dict[str, str]:
 
 
 def tables_digest() -> str:
-    """Return the digest over the tables and the code that fills them: when it changes, tables are made again."""
+    """Return the digest over the tables and the code that fills them: when it changes, they are remade."""
     return _digest(SCHEMA, FILLED_BY)
 
 
@@ -51,7 +51,7 @@ def _digest(*files: str) -> str:
 
 
 def _statements(file: str) -> Iterator[tuple[str, str]]:
-    """Split a file at the semicolons that end a line: our own files hold one statement from each to the next."""
+    """Split a file at the semicolons that end a line: one statement stands from each to the next."""
     for part in re.split(r";[ \t]*$", (_HERE / file).read_text(encoding="utf-8"), flags=re.MULTILINE):
         created = _CREATES.search(part)
         if created:

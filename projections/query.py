@@ -1,6 +1,6 @@
-"""Reading SQL for people: one statement that can only read, bounded in time, rows and bytes, errors in a line or two."""
+"""SQL for people: one statement that can only read, bounded in time, rows and bytes, with short errors."""
 
-import datetime
+import datetime as dt
 import difflib
 import re
 import threading
@@ -81,7 +81,7 @@ def run(
     values = dict(params) if isinstance(params, dict) else list(params)
     with _time_limit(cursor, seconds) as expired:
         try:
-            # A transaction that cannot write refuses what the parser lets through: WITH x AS (INSERT ...) SELECT.
+            # A transaction that cannot write refuses what parses as SELECT: WITH x AS (INSERT ...) SELECT.
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:
                 return _fetch(cursor, sql, values, limit, max_bytes)
@@ -99,7 +99,7 @@ def run(
 
 
 def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse what is not a single reading statement. Raises NotAllowed, or QueryError where it does not parse."""
+    """Refuse what is not one reading statement. Raises NotAllowed, or QueryError where it does not parse."""
     statements = _parse(cursor, sql)
     if len(statements) != 1:
         got = "nothing" if not statements else f"{len(statements)} statements"
@@ -139,7 +139,7 @@ def explain(problem: Exception, sql: str) -> str:
 
 
 def _meant(sql: str, near: str) -> list[str]:
-    """Look at the word where parsing ended and the one before: a keyword misspelt is noticed one word late."""
+    """Look at the word where parsing ended and the one before: a misspelt keyword is noticed a word late."""
     words = re.findall(r"\w+", sql.lower())
     end = words.index(near.lower()) if near.lower() in words else 0
     for word in (near.lower(), *words[max(0, end - 1) : end]):
@@ -166,7 +166,7 @@ def _fetch(
     cursor.execute(sql, values)
     described = [(column[0], str(column[1])) for column in cursor.description or []]
     if any(kind == "TIMESTAMP WITH TIME ZONE" for _, kind in described):
-        # Python values with a zone would need a package that nothing else needs: they come as UTC and get their Z here.
+        # Python values with a zone would need one more package: they come as UTC and get their Z here.
         cursor.execute(_without_zones(sql, described), values)
     readers = [_reader(kind) for _, kind in described]
     rows: list[list[Any]] = []
@@ -193,16 +193,14 @@ def _without_zones(sql: str, described: list[tuple[str, str]]) -> str:
         for name, (_, kind) in zip(names, described, strict=True)
     )
     inner = sql.strip().rstrip(";")
-    return f"SELECT {picked} FROM (\n{inner}\n) AS q({', '.join(names)})"
+    return f"SELECT {picked} FROM (\n{inner}\n) AS q({', '.join(names)})"  # noqa: S608 - it was checked
 
 
 def _reader(kind: str) -> Any:
     if kind == "JSON":
         return _json
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return lambda value: (
-            f"{value.isoformat()}Z" if isinstance(value, datetime.datetime) else _plain(value)
-        )
+        return lambda value: f"{value.isoformat()}Z" if isinstance(value, dt.datetime) else _plain(value)
     return _plain
 
 
@@ -214,7 +212,7 @@ def _json(value: object) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: times as ISO 8601, durations in seconds, no number for NaN and infinity."""
+    """Return a value as JSON holds it: times as ISO 8601, durations in seconds, NaN and infinity as null."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -222,9 +220,9 @@ def _plain(value: Any) -> Any:
             return value if isfinite(value) else None
         case Decimal():
             return _plain(float(value))
-        case datetime.datetime() | datetime.date() | datetime.time():
+        case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
-        case datetime.timedelta():
+        case dt.timedelta():
             return value.total_seconds()
         case bytes() | bytearray():
             return bytes(value).decode("utf-8", "backslashreplace")

@@ -54,14 +54,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(names.split())
     for table, names in {
         "log": "position subject data id time forest type source entity cause correlation",
-        "task_event": "position time what task queue unit generation pid attempt attempts claim kind error service_ms"
-        " retry_in_s priority complexity timeout_s parent moved_to reason",
+        "task_event": "position time what task queue unit generation pid attempt attempts claim kind error"
+        " service_ms retry_in_s priority complexity timeout_s parent moved_to reason",
         "unit_event": "position time what unit pool generation pid decision adopted code signal error died",
-        "unit_sample": "position time full_frame unit generation status cpu memory threads processes in_flight"
-        " beat_age_ms",
+        "unit_sample": "position time full_frame unit generation status cpu memory threads processes"
+        " in_flight beat_age_ms",
         "queue_sample": "position time full_frame queue pending in_flight pulls redelivered",
-        "decision": "position time id elf rule target choice reason text trigger as_of epoch ordinal size policy version"
-        " settings inputs_digest candidates probability mode cost cause severity again generation until wanted",
+        "decision": "position time id elf rule target choice reason text trigger as_of epoch ordinal size"
+        " policy version settings inputs_digest candidates probability mode cost cause severity again"
+        " generation until wanted",
         "effect": "position time what decision target step ok detail error took_ms",
         "intent": "position time source target intent restart reason",
         "adopted": "position time source origin digest changed settings",
@@ -82,7 +83,7 @@ Writer = Callable[[Rows, Recorded, int, Any], str]
 
 
 class Forest(Struct, frozen=True):
-    """Forest time (microseconds), the running maximum of the times that the lease holder wrote, and who holds it."""
+    """Forest time (microseconds), the running maximum of the times that the lease holder wrote."""
 
     now: int = 0
     holder: str = ""
@@ -116,7 +117,7 @@ def rows_of(batch: Iterable[Recorded], forest: Forest) -> tuple[Rows, Forest]:
 
 
 def tame(rows: Rows) -> Rows:
-    """Return the same rows with what no column can hold brought within bounds: huge numbers, lone surrogates."""
+    """Return the same rows with what no column can hold within bounds: huge numbers, lone surrogates."""
     return {table: [tuple(map(_tame, row)) for row in kept] for table, kept in rows.items()}
 
 
@@ -131,7 +132,7 @@ def _tame(value: object) -> object:
 
 
 def _plain(kind: type[Event], table: str, entity: str, what: str = "", **renamed: str) -> Writer:
-    """Return the writer of a kind that gives one row: columns take the fields of their name, or the renamed ones."""
+    """Return the writer of a kind that gives one row: columns take fields by name or the renamed."""
     fields = {field: field for field in kind.__struct_fields__} | renamed
     columns = COLUMNS[table]
     known = ["position", "time", "what", "source", None]
@@ -160,10 +161,8 @@ def _one(field: str) -> Callable[[object], tuple[object]]:
 
 def _exited(rows: Rows, event: Recorded, time: int, body: WorkerExited) -> str:
     died = micros(body.at) or time
-    rows["unit_event"].append(
-        (event.position, time, "exited", body.unit, None, body.generation, body.pid, None, None, body.code)
-        + (body.signal, body.error, died)
-    )
+    place = (event.position, time, "exited", body.unit, None, body.generation, body.pid, None, None)
+    rows["unit_event"].append((*place, body.code, body.signal, body.error, died))
     return body.unit
 
 
@@ -177,14 +176,12 @@ def _sampled(rows: Rows, event: Recorded, time: int, body: Sampled) -> str:
 def _decided(rows: Rows, event: Recorded, time: int, body: Decided) -> str:
     action = body.action
     own = {name: getattr(action, name) for name in action.__struct_fields__}
-    until = own.get("until")
-    rows["decision"].append(
-        (event.position, time, event.id, body.elf, body.rule, body.target, str(action.__struct_config__.tag))
-        + (body.reason, body.text, body.trigger, body.as_of, body.epoch, body.ordinal, body.size, body.policy)
-        + (body.version, body.settings, body.inputs_digest, len(body.candidates), body.probability, body.mode)
-        + (body.cost, own.get("cause"), own.get("severity"), own.get("again"), own.get("generation"))
-        + (None if until is None else micros(until), own.get("wanted"))
-    )
+    if "until" in own:
+        own["until"] = micros(own["until"])
+    values = {name: getattr(body, name, None) for name in COLUMNS["decision"]} | own
+    values |= {"position": event.position, "time": time, "id": event.id, "candidates": len(body.candidates)}
+    values["choice"] = str(action.__struct_config__.tag)
+    rows["decision"].append(tuple(map(values.get, COLUMNS["decision"])))
     return body.target
 
 

@@ -12,6 +12,7 @@ from events.codec import decode
 from events.envelope import Recorded
 from projections import definitions
 from projections.anchor import Anchor
+from projections.appending import Writer
 from projections.chain import Altered, Chain
 from projections.rows import COLUMNS, Forest, Rows, micros, rows_of, tame
 
@@ -19,7 +20,7 @@ PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""
 CLOSING_S = 5.0
 
-_CHECKPOINT = "position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?"
+_SET_CHECKPOINT = "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?"
 _FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
 TABLES_KEY, VIEWS_KEY = "tables", "views"
 
@@ -40,7 +41,7 @@ class WarehouseDamaged(WarehouseError):
 
 
 class Warehouse:
-    """One DuckDB file that follows the log. One thread uses it; every other thread asks `cursor()` for its own.
+    """One DuckDB file that follows the log. One thread uses it; every other asks `cursor()` for its own.
 
     The tables, the checkpoint and the running hash move together, in one transaction a batch.
     """
@@ -49,11 +50,11 @@ class Warehouse:
         self.path = path
         self.read_only = read_only
         self._connection = connection
-        # Cursors for others are made from one that never runs anything: making one from a busy connection fails.
+        # Cursors for others are made from one that never runs anything: a busy connection makes none.
         self._door = connection.cursor()
         self._lock = threading.Lock()
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
         self._chain, self._time, self._forest = Chain(), 0, Forest()
         self._closed = False
 
@@ -67,10 +68,10 @@ class Warehouse:
         read_only: bool = False,
         progress: Progress | None = None,
     ) -> "Warehouse":
-        """Open or create the file. Views of another release are replaced, its tables made again from the bytes.
+        """Open or create the file. Another release's views are replaced, its tables made from the bytes.
 
-        `memory` bounds DuckDB's own buffers, `progress` hears of a rebuild. Raises WarehouseLocked when another
-        process has the file, WarehouseDamaged when it cannot be read, ChainBroken as `rebuild` does.
+        `memory` bounds DuckDB's own buffers, `progress` hears of a rebuild. Raises WarehouseLocked when
+        another process has the file, WarehouseDamaged when it cannot be read, ChainBroken as `rebuild` does.
         """
         warehouse = cls(path, _connect(path, memory, threads, read_only), read_only=read_only)
         try:
@@ -116,7 +117,7 @@ class Warehouse:
             bounded = tame(rows)
             if bounded == rows:
                 raise
-            # Somebody wrote a number or a text that no column holds: it is bounded here, its bytes stay as they are.
+            # Somebody wrote a number or a text that no column holds: it is bounded, its bytes stay.
             self._store(bounded, chain, last, forest)
         self._chain, self._time, self._forest = chain, last, forest
 
@@ -139,7 +140,7 @@ class Warehouse:
         try:
             self._rebuild(progress, bounded=False)
         except duckdb.Error:
-            # Perhaps somebody wrote what no column holds, as in `add`; a transaction does not go on after an error.
+            # Perhaps somebody wrote what no column holds, as in `add`; a transaction ends with an error.
             self._rebuild(progress, bounded=True)
         self._connection.execute("CHECKPOINT")
 
@@ -149,7 +150,7 @@ class Warehouse:
         self._writer = None
         connection.begin()
         try:
-            writer = _Writer(connection, self._empty_tables())
+            writer = Writer(connection, self._empty_tables())
             while chain.position < end:
                 page = _page(connection, chain.position, min(chain.position + PAGE, end))
                 chain.extend(page)
@@ -182,7 +183,7 @@ class Warehouse:
             return cursor
 
     def close(self) -> None:
-        """Interrupt every running query and give the file back. Any thread may call it, and more than once."""
+        """Interrupt every running query and give the file back. Any thread may call it, also again."""
         with self._lock:
             self._closed = True
             cursors = list(self._cursors)
@@ -195,11 +196,11 @@ class Warehouse:
 
     def _store(self, rows: Rows, chain: Chain, last: int, forest: Forest) -> None:
         connection = self._connection
-        writer = self._writer = self._writer or _Writer(connection)
+        writer = self._writer = self._writer or Writer(connection)
         connection.begin()
         try:
             writer.write(rows)
-            connection.execute(f"UPDATE checkpoint SET {_CHECKPOINT}", _checkpoint(chain, last, forest))
+            connection.execute(_SET_CHECKPOINT, _checkpoint(chain, last, forest))
             connection.commit()
         except BaseException:
             writer.clear()
@@ -270,32 +271,8 @@ class Warehouse:
         connection.execute("INSERT INTO meta VALUES (?, ?), (?, ?)", digests)
 
 
-class _Writer:
-    """Rows into tables by appenders, inside the transaction that is open on the connection."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, instead: dict[str, str] | None = None) -> None:
-        self._appenders = {table: connection.appender((instead or {}).get(table, table)) for table in COLUMNS}
-
-    def write(self, rows: Rows) -> None:
-        """Append all rows. After an error the transaction must be rolled back and `clear` called."""
-        for table, kept in rows.items():
-            if kept:
-                appender = self._appenders[table]
-                appender.append_rows(kept)
-                appender.flush()
-
-    def clear(self) -> None:
-        """Forget what was not stored."""
-        for appender in self._appenders.values():
-            appender.clear()
-
-    def close(self) -> None:
-        """Let go of the tables, so that they may be dropped or renamed."""
-        self._appenders.clear()
-
-
 def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
@@ -312,7 +289,7 @@ def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.D
     except duckdb.Error as problem:
         if "lock" in str(problem) and path.exists():
             raise WarehouseLocked(
-                f"expected {path} to be free, got another process that holds it; try `elf sql`, which asks the node"
+                f"expected {path} to be free, got another process that holds it; try again when it ended"
             ) from problem
         raise _damaged(path, problem) from problem
     return connection
