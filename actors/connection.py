@@ -23,8 +23,8 @@ class Credentials(Struct, frozen=True, kw_only=True):
 
     @property
     def inbox(self) -> str:
-        """The prefix of this user's inboxes; nobody else may listen there."""
-        return f"_INBOX_{self.user}"
+        """The prefix of this user's inboxes; nobody else may listen there. A token of its own, so that `*` fits it."""
+        return f"_INBOX.{self.user}"
 
 
 def read_credentials(path: Path) -> Credentials:

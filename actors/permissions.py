@@ -30,27 +30,27 @@ def users_of(node: str, pools: Mapping[str, str]) -> list[User]:
         User(
             name="node",
             source=f"node.{node}",
-            publish=[f"log.node.{node}.>", "log.lease", "$JS.API.>", "$JS.ACK.>", "run.>", "_INBOX_*.>"],
+            publish=[f"log.node.{node}.>", "log.lease", "$JS.API.>", "$JS.ACK.>", "run.>", "_INBOX.*.>"],
             deny_publish=["$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>"],
-            subscribe=["_INBOX_node.>", "ctl.>", "beat.>", "$JS.EVENT.ADVISORY.>"],
+            subscribe=["_INBOX.node.>", "ctl.>", "beat.>", "$JS.EVENT.ADVISORY.>"],
         ),
         User(
             name="archive",
             source="archive.log",
             publish=["$JS.API.STREAM.PURGE.LOG", "$JS.API.STREAM.INFO.LOG", *_READ],
-            subscribe=["_INBOX_archive.>"],
+            subscribe=["_INBOX.archive.>"],
         ),
         User(
             name="client",
             source="client.cli",
             publish=["log.client.cli.>", "ctl.status", "ctl.sql", *_READ],
-            subscribe=["_INBOX_client.>", "log.*.*.task.>"],
+            subscribe=["_INBOX.client.>", "log.*.*.task.>"],
         ),
         User(
             name="operator",
             source="operator.cli",
             publish=["log.operator.cli.>", "ctl.>", "$JS.API.CONSUMER.MSG.NEXT.LOG.*", *_READ],
-            subscribe=["_INBOX_operator.>", "log.>"],
+            subscribe=["_INBOX.operator.>", "log.>"],
         ),
     ]
     users.extend(worker_user(pool, queue) for pool, queue in sorted(pools.items()))
@@ -69,7 +69,7 @@ def worker_user(pool: str, queue: str) -> User:
             f"$JS.ACK.LOG.q_{queue}.>",
             *_READ,
         ],
-        subscribe=[f"_INBOX_worker-{pool}.>", f"run.{pool}.>", f"log.*.*.task.{queue}.*.cancelled"],
+        subscribe=[f"_INBOX.worker-{pool}.>", f"run.{pool}.>", f"log.*.*.task.{queue}.*.cancelled"],
     )
 
 

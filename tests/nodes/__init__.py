@@ -1,0 +1,1 @@
+"""Scenarios on a running node: real processes, a real server, real signals."""
