@@ -50,15 +50,19 @@ class Puller:
         self._forget = self._connection.on_reconnect(self._start_over)
         self.order()
 
-    async def stop(self) -> None:
-        """Stop ordering; what is on its way is dropped and redelivered to somebody else."""
+    async def stop(self, orderly: bool = False) -> None:
+        """Stop ordering. What is on its way is still delivered if `orderly`, else dropped and redelivered."""
         self._forget()
         if self._watch:
             self._watch.cancel()
-        if self._subscription:
+        subscription, self._subscription = self._subscription, None
+        self._on_order = 0
+        if subscription:
             with contextlib.suppress(Exception):
-                await self._subscription.unsubscribe()
-        self._subscription = None
+                if orderly and self._connection.client.is_connected:
+                    await asyncio.wait_for(subscription.drain(), 2.0)  # type: ignore[no-untyped-call]
+                else:
+                    await subscription.unsubscribe()
 
     def order(self) -> None:
         """Top up the order to the owner's credit, once half of it is used."""

@@ -1,0 +1,179 @@
+"""Runs a user's handler in the user's own interpreter, one call at a time.
+
+Standard library only, Python 3.8 or later. Started as `python handler_host.py <module:function>
+<one|batch> <pid of the runner>` with a SOCK_SEQPACKET socket as standard input. A datagram is a header
+(number of the call; 1 when more datagrams of the same text follow) and a piece of JSON. A request is a
+list of tasks; each of them is answered for itself under the call's number: `[index, service_ns, kind,
+text or result, submit or null]`, kind "" for a result. The first answer, number 0, says whether the
+handler could be imported. A request is taken from the socket only when its call begins, so the runner may
+take back what still lies there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import importlib
+import inspect
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+HEADER = struct.Struct("!IB")
+PIECE = 64 * 1024
+RESULT_LIMIT = 256 * 1024
+TEXT_LIMIT = 4000
+
+
+def die_with(runner: int) -> None:
+    """Ask the kernel to end this process with the runner; EOF alone does not reach a handler that is busy."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return
+    if os.getppid() != runner:
+        os._exit(0)
+
+
+def take_socket() -> socket.socket:
+    """Move the protocol away from the standard streams; what a handler prints goes to the unit's log."""
+    channel = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return channel
+
+
+def receive(channel: socket.socket) -> tuple[int, bytes]:
+    """Take one whole request. Raises EOFError when the runner is gone."""
+    pieces = []
+    while True:
+        data = channel.recv(PIECE + HEADER.size)
+        if not data:
+            raise EOFError
+        number, more = HEADER.unpack_from(data)
+        pieces.append(data[HEADER.size :])
+        if not more:
+            return number, pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def send(channel: socket.socket, number: int, text: bytes) -> None:
+    """Send one answer, in pieces when it is long."""
+    if len(text) <= PIECE:
+        channel.send(HEADER.pack(number, 0) + text)
+        return
+    for start in range(0, len(text), PIECE):
+        more = start + PIECE < len(text)
+        channel.send(HEADER.pack(number, more) + text[start : start + PIECE])
+
+
+def load(name: str) -> Callable[[Any], Any]:
+    """Import `module:function`. Raises what the import raises, and TypeError for what cannot be called."""
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    if not callable(found):
+        raise TypeError(f"expected a function, got {type(found).__name__}")
+    if not inspect.iscoroutinefunction(found):
+        return found  # type: ignore[no-any-return]
+    return lambda tasks: asyncio.run(found(tasks))
+
+
+def told(problem: BaseException) -> bytes:
+    """Return `Type: text (file:line in function)` as JSON; never the values of variables."""
+    frames = traceback.extract_tb(problem.__traceback__)[1:]
+    text = traceback.format_exception_only(type(problem), problem)[-1].strip()
+    where = ""
+    if frames:
+        where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})"
+    return as_text(text[: TEXT_LIMIT - len(where)] + where)
+
+
+def as_text(text: str) -> bytes:
+    """Return any text as JSON, unpaired surrogates replaced."""
+    return json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False).encode()
+
+
+def answer_of(value: Any) -> tuple[str, bytes, bytes]:
+    """Return kind, result and subtasks of one returned value."""
+    if value is None:
+        return "", b"null", b"null"
+    submit = b"null"
+    try:
+        if isinstance(value, dict) and "submit" in value:
+            submit = as_json(value["submit"])
+            value = {key: item for key, item in value.items() if key != "submit"}
+        result = as_json(value)
+    except (TypeError, ValueError, RecursionError) as problem:
+        text = f"expected a result that JSON can say, got {problem}"
+        return "garbage", as_text(text[:TEXT_LIMIT]), b"null"
+    if len(result) > RESULT_LIMIT:
+        text = f"expected a result of at most {RESULT_LIMIT} bytes, got {len(result)}"
+        return "garbage", as_text(f"{text}; try to write a file and return its path"), b"null"
+    return "", result, submit
+
+
+def as_json(value: Any) -> bytes:
+    """Return JSON without NaN. Raises TypeError, ValueError or RecursionError."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def call(handler: Callable[[Any], Any], tasks: list[Any], batch: bool) -> list[tuple[str, bytes, bytes]]:
+    """Run one call; one answer for each task."""
+    try:
+        value = handler(tasks if batch else tasks[0])
+    except BaseException as problem:  # noqa: BLE001 - whatever a handler raises, sys.exit() too, is a failed task
+        return [("error", told(problem), b"null")] * len(tasks)
+    if batch and isinstance(value, list) and len(value) == len(tasks):
+        return [answer_of(one) for one in value]
+    return [answer_of(value)] * len(tasks)
+
+
+def serve(channel: socket.socket, handler: Callable[[Any], Any], batch: bool) -> None:
+    """Answer requests until the runner is gone."""
+    clock = time.perf_counter_ns
+    while True:
+        number, text = receive(channel)
+        tasks = json.loads(text)
+        begun = clock()
+        answers = call(handler, tasks, batch)
+        spent = clock() - begun
+        for index, (kind, result, submit) in enumerate(answers):
+            send(channel, number, b'[%d,%d,"%s",%s,%s]' % (index, spent, kind.encode(), result, submit))
+
+
+def main() -> int:
+    """Import the handler, say how that went, serve."""
+    name, mode, runner = sys.argv[1:4]
+    die_with(int(runner))
+    channel = take_socket()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    sys.path[0] = os.getcwd()
+    sys.argv = [name]
+    try:
+        handler = load(name)
+    except BaseException as problem:  # noqa: BLE001 - also a SystemExit at import must be told
+        traceback.print_exc()
+        send(channel, 0, b'[0,0,"error",%s,null]' % told(problem))
+        return 3
+    try:
+        send(channel, 0, b'[0,0,"",null,null]')
+        serve(channel, handler, mode == "batch")
+    except (EOFError, ConnectionError):
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

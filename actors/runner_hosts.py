@@ -1,0 +1,397 @@
+"""Handler hosts: one process for each call at a time, fed through a socket from which unread calls can be taken back.
+
+The runner keeps the host's end of each socket open as well and may read from it: a call that is read back has not
+begun and never will, a call that is gone from the socket has. So after a crash exactly one call has failed.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from actors.runner_children import Child, ending
+from actors.runner_jobs import Job, Outcome, Pace, request_of
+from actors.runner_post import tell
+
+_PROGRAM = str(Path(__file__).with_name("handler_host.py"))
+_HEADER = struct.Struct("!IB")
+_PIECE = 64 * 1024
+_BUFFER = 1 << 20
+RESULT_LIMIT = 256 * 1024
+# A call waits this long for its batch to fill.
+_FILL_S = 0.02
+
+Done = Callable[[Job, Outcome], None]
+
+_answer = msgspec.json.Decoder(tuple[int, int, str, Raw, Raw])
+
+
+class Parcel(Struct, eq=False):
+    """One call on its way: its tasks, into how many datagrams it was cut, when it came to the front."""
+
+    number: int
+    jobs: list[Job]
+    pieces: int
+    begun: float
+    answered: int = 0
+
+
+class Doom(Struct, frozen=True):
+    """Why the runner itself ends a host."""
+
+    kind: Literal["timeout", "exit", ""]
+    text: str = ""
+
+
+class Host:
+    """One process with its socket and the calls it has been given."""
+
+    def __init__(self, argv: list[str], cwd: str, ended: Callable[["Host", int], None]) -> None:
+        self.channel, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self.channel, self.far):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        self.channel.setblocking(False)
+        self.parcels: deque[Parcel] = deque()
+        self.unsent: deque[bytes] = deque()
+        self.heard: list[bytes] = []
+        self.ready = False
+        self.full = False
+        self.doom: Doom | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        # Standard output is the runner's standard error: the unit's log, and never a protocol.
+        self.child = Child(
+            argv, cwd, lambda code: ended(self, code), stdin=self.far.fileno(), stdout=2, stderr=2
+        )
+
+    def close(self) -> None:
+        """Let go of both ends of the socket."""
+        if self.timer:
+            self.timer.cancel()
+        self.channel.close()
+        self.far.close()
+
+    def unread(self) -> dict[int, int]:
+        """Take back what the process has not taken: datagrams by number of the call."""
+        found: dict[int, int] = {}
+        while True:
+            try:
+                data = self.far.recv(_PIECE + _HEADER.size, socket.MSG_DONTWAIT)
+            except (BlockingIOError, ConnectionError):
+                return found
+            if not data:
+                return found
+            number = _HEADER.unpack_from(data)[0]
+            found[number] = found.get(number, 0) + 1
+
+
+class Hosts:
+    """All hosts of a runner. `done` gets each outcome, `back` what never began, `free` is told of new room."""
+
+    def __init__(
+        self,
+        command: tuple[str, str, str],
+        size: tuple[int, int],
+        limit_s: float,
+        pace: Pace,
+        done: Done,
+        back: Callable[[list[Job]], None],
+        free: Callable[[], None],
+        fatal: Callable[[str], None],
+    ) -> None:
+        """`command` is interpreter, `module:function` and folder; `size` the hosts and the tasks of one call."""
+        self._command = command
+        self._count, self._batch = size
+        self._limit_s = limit_s
+        self._pace = pace
+        self._done = done
+        self._back = back
+        self._free = free
+        self._fatal = fatal
+        self._hosts: list[Host] = []
+        self._number = 0
+        self._closing = False
+        self._up = asyncio.Event()
+        self._fill: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def spawn(self) -> None:
+        """Start the hosts; they import the handler while the runner goes on."""
+        for _ in range(self._count):
+            self._spawn()
+
+    async def started(self) -> None:
+        """Wait until every first host has imported the handler."""
+        await self._up.wait()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that live."""
+        return [host.child.pid for host in self._hosts if host.child.lives]
+
+    def running(self) -> list[tuple[Job, float]]:
+        """Return the tasks being executed and since when, in monotonic seconds."""
+        return [(job, h.parcels[0].begun) for h in self._hosts if h.parcels for job in h.parcels[0].jobs]
+
+    def pump(self, ready: deque[Job]) -> None:
+        """Hand over from the left of `ready` as much as the hosts should have."""
+        depth = self._pace.depth()
+        if not ready and self._count > 1:
+            self._level()
+        hosts = [h for h in self._hosts if h.ready and not h.doom and not h.full and len(h.parcels) < depth]
+        while ready and hosts:
+            if self._batch > 1 and len(ready) < self._batch and self._waits(ready[0]):
+                return
+            host = min(hosts, key=lambda one: len(one.parcels)) if len(hosts) > 1 else hosts[0]
+            jobs = [ready.popleft() for _ in range(min(self._batch, len(ready)))]
+            if not self._send(host, jobs):
+                ready.extendleft(reversed(jobs))
+            if host.full or len(host.parcels) >= depth:
+                hosts.remove(host)
+
+    def take_back(self) -> list[Job]:
+        """Return the tasks that no handler has seen yet, oldest first."""
+        return [job for host in self._hosts for job in self._unbegun(host)]
+
+    def drop(self, job: Job) -> bool:
+        """Stop a task that nobody wants any more; False when its batch goes on with it."""
+        for host in self._hosts:
+            if not any(job in parcel.jobs for parcel in host.parcels):
+                continue
+            others = self._unbegun(host)
+            if job in others:
+                others.remove(job)
+                self._back(others)
+                return True
+            self._back(others)
+            if len(host.parcels[0].jobs) == 1:
+                self._end(host, Doom(""))
+                return True
+            return False
+        return False
+
+    def give_up(self, text: str) -> None:
+        """Kill what runs; its tasks end as `exit`."""
+        for host in self._hosts:
+            self._end(host, Doom("exit", text))
+
+    async def close(self, grace_s: float) -> None:
+        """End the hosts: end of file first, then by force."""
+        self._closing = True
+        for host in self._hosts:
+            self._loop.remove_reader(host.channel)
+            host.close()
+        deadline = self._loop.time() + grace_s
+        while self.pids and self._loop.time() < deadline + 1:
+            if self._loop.time() >= deadline:
+                for host in self._hosts:
+                    host.child.kill()
+            await asyncio.sleep(0.005)
+
+    def _spawn(self) -> None:
+        if self._closing:
+            return
+        python, name, cwd = self._command
+        mode = "batch" if self._batch > 1 else "one"
+        argv = [python, _PROGRAM, name, mode, str(os.getpid())]
+        try:
+            host = Host(argv, cwd, self._ended)
+        except OSError as problem:
+            self._fatal(f"expected to start {python}, got {problem}")
+            return
+        self._hosts.append(host)
+        self._loop.add_reader(host.channel, self._readable, host)
+
+    def _waits(self, first: Job) -> bool:
+        """Whether a batch that is not full should wait a little longer; then a timer is running."""
+        rest = first.since + _FILL_S - self._loop.time()
+        if rest <= 0:
+            return False
+        if self._fill is None or self._fill.when() <= self._loop.time():
+            self._fill = self._loop.call_later(rest, self._free)
+        return True
+
+    def _level(self) -> None:
+        """With a host idle and others with calls in waiting, take those back; the next pump spreads them."""
+        if all(host.parcels for host in self._hosts if host.ready):
+            return
+        longest = max(self._hosts, key=lambda host: len(host.parcels))
+        if len(longest.parcels) > 1:
+            self._back(self._unbegun(longest))
+
+    def _send(self, host: Host, jobs: list[Job]) -> bool:
+        text = request_of(jobs)
+        number = self._number + 1
+        pieces = [
+            _HEADER.pack(number, start + _PIECE < len(text)) + text[start : start + _PIECE]
+            for start in range(0, len(text), _PIECE)
+        ]
+        if len(pieces) > 1 and host.parcels:
+            host.full = True  # Long calls go alone, so that none is ever taken back in part.
+            return False
+        try:
+            host.channel.send(pieces[0])
+        except (BlockingIOError, ConnectionError):
+            host.full = True
+            return False
+        self._number = number
+        host.parcels.append(Parcel(number, jobs, len(pieces), self._loop.time()))
+        if len(pieces) > 1:
+            host.full = True
+            host.unsent.extend(pieces[1:])
+            self._loop.add_writer(host.channel, self._send_rest, host)
+        for job in jobs:
+            job.state = "running"
+        if host.timer is None:
+            self._watch(host)
+        return True
+
+    def _send_rest(self, host: Host) -> None:
+        try:
+            while host.unsent:
+                host.channel.send(host.unsent[0])
+                host.unsent.popleft()
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            host.unsent.clear()
+        self._loop.remove_writer(host.channel)
+
+    def _readable(self, host: Host) -> None:
+        self._read(host)
+        self._free()
+
+    def _read(self, host: Host) -> None:
+        """Take the answers that are there, within reason: one long burst must not hold up the loop."""
+        for _ in range(512):
+            try:
+                data = host.channel.recv(_PIECE + _HEADER.size)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                data = b""
+            if not data:
+                self._loop.remove_reader(host.channel)
+                return
+            number, more = _HEADER.unpack_from(data)
+            if more or host.heard:
+                host.heard.append(data[_HEADER.size :])
+                if more:
+                    continue
+                text = b"".join(host.heard)
+                host.heard.clear()
+            else:
+                text = data[_HEADER.size :]
+            if number:
+                self._answered(host, text)
+            else:
+                self._imported(host, text)
+
+    def _imported(self, host: Host, text: bytes) -> None:
+        _, _, kind, problem, _ = _answer.decode(text)
+        if kind:
+            self._closing = True
+            self._fatal(f"the handler {self._command[1]} cannot be imported: {msgspec.json.decode(problem)}")
+            return
+        host.ready = True
+        if all(one.ready for one in self._hosts):
+            self._up.set()
+
+    def _answered(self, host: Host, text: bytes) -> None:
+        parcel = host.parcels[0]
+        job = parcel.jobs[parcel.answered]
+        service = 0.0
+        try:
+            _, spent, kind, value, submit = _answer.decode(text)
+            service = spent / 1e9
+            if kind:
+                outcome = Outcome(kind, msgspec.json.decode(value, type=str), service_s=service)
+            else:
+                msgspec.json.decode(value)
+                outcome = Outcome("", "", value, submit, service)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            outcome = Outcome("garbage", f"expected JSON, got {problem}", service_s=service)
+        parcel.answered += 1
+        if parcel.answered == len(parcel.jobs):
+            host.parcels.popleft()
+            host.full = False
+            if host.parcels:
+                host.parcels[0].begun = self._loop.time()
+            self._pace.observe(service / len(parcel.jobs))
+        self._done(job, outcome)
+
+    def _limit(self, parcel: Parcel) -> float:
+        return max(job.timeout_s or self._limit_s for job in parcel.jobs)
+
+    def _watch(self, host: Host) -> None:
+        """Look at the call in front when its time is over; one timer for each host, set anew only when it rings."""
+        host.timer = None
+        if not host.parcels or host.doom:
+            return
+        rest = host.parcels[0].begun + self._limit(host.parcels[0]) - self._loop.time()
+        if rest <= 0:
+            front = host.parcels[0]
+            self._read(host)
+            if host.parcels and host.parcels[0] is front:
+                limit = self._limit(front)
+                self._end(host, Doom("timeout", f"expected an end within {limit:g} s, got none"))
+                return
+            rest = 0.001
+        host.timer = self._loop.call_later(rest, self._watch, host)
+
+    def _end(self, host: Host, doom: Doom) -> None:
+        if host.doom is None and host.child.lives:
+            host.doom = doom
+            host.child.kill()
+
+    def _unbegun(self, host: Host) -> list[Job]:
+        if not host.parcels or host.parcels[0].pieces > 1:
+            return []
+        numbers = host.unread()
+        taken = [parcel for parcel in host.parcels if parcel.number in numbers]
+        for parcel in taken:
+            host.parcels.remove(parcel)
+        return [job for parcel in taken for job in parcel.jobs]
+
+    def _ended(self, host: Host, code: int) -> None:
+        """Settle what the host leaves: answers first, then what it never took, then the call it was in."""
+        self._hosts.remove(host)
+        if self._closing:
+            return
+        while host.parcels:
+            before = len(host.parcels), host.parcels[0].answered
+            self._read(host)
+            if before == (len(host.parcels), host.parcels[0].answered if host.parcels else 0):
+                break
+        unread = host.unread()
+        self._loop.remove_reader(host.channel)
+        self._loop.remove_writer(host.channel)
+        host.close()
+        back = []
+        doom = host.doom or Doom("")
+        for parcel in host.parcels:
+            if unread.get(parcel.number, 0) + len(host.unsent) == parcel.pieces:
+                back.extend(parcel.jobs)
+                continue
+            kind, text = doom.kind or "crash", doom.text or f"the handler's process ended: {ending(code)}"
+            service = self._loop.time() - parcel.begun
+            for job in parcel.jobs[parcel.answered :]:
+                if not (host.doom and not doom.kind):
+                    self._done(job, Outcome(kind, text, service_s=service))
+        self._back(back)
+        if not host.ready:
+            self._fatal(f"the handler {self._command[1]} did not come up: {ending(code)}")
+            return
+        if host.doom:
+            self._spawn()
+        else:
+            tell(f"handler process {host.child.pid} ended: {ending(code)}; a new one starts")
+            # One that dies without work would otherwise be started again and again.
+            self._loop.call_later(0 if host.parcels else 0.2, self._spawn)
+        self._free()

@@ -1,0 +1,215 @@
+"""The tasks that a runner holds, from delivery to end: what to pull, hand over, prolong and give back."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from nats.aio.msg import Msg
+
+from actors.runner_claims import Claims
+from actors.runner_ends import Ends
+from actors.runner_jobs import Job, Outcome, Pace
+from actors.runner_post import WORKING, Post, again
+
+_TICK_S = 0.25
+# Claimed tasks that no handler reaches within this time go back to the queue.
+_STALE_S = 2.0
+_HELD_LIMIT = 2048
+
+
+class Workers(Protocol):
+    """Whoever executes: handler hosts, or a program for each task."""
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that live."""
+
+    def spawn(self) -> None:
+        """Begin to start."""
+
+    async def started(self) -> None:
+        """Wait until tasks can be executed."""
+
+    def running(self) -> list[tuple[Job, float]]:
+        """Return the tasks being executed, each with its start in monotonic seconds."""
+
+    def pump(self, ready: deque[Job]) -> None:
+        """Take from the left what can be taken now."""
+
+    def take_back(self) -> list[Job]:
+        """Return what was handed over and has not begun."""
+
+    def drop(self, job: Job) -> bool:
+        """Stop one task without an outcome; False when it goes on."""
+
+    def give_up(self, text: str) -> None:
+        """Stop what runs; outcomes of kind `exit` follow."""
+
+    async def close(self, grace_s: float) -> None:
+        """End every process."""
+
+
+class Work:
+    """Holds the tasks of one runner. One asyncio loop; `held` is shared with the claims."""
+
+    def __init__(self, pace: Pace, ack_wait_s: float) -> None:
+        self.held: dict[str, Job] = {}
+        self.ready: deque[Job] = deque()
+        self.pace = pace
+        self.state = "pulling"
+        self.done = 0
+        self.failed = 0
+        self.ahead = 0
+        self._renew_s = ack_wait_s / 2
+        self._loop = asyncio.get_running_loop()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._pumping = False
+        self._idle = asyncio.Event()
+        self._joined = False
+
+    def join(
+        self,
+        workers: Workers,
+        claims: Claims,
+        post: Post,
+        ends: Ends,
+        order: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """Get to know the others: `order` tops up the pulling, `changed` asks for a beat."""
+        self.workers, self.claims, self.ends = workers, claims, ends
+        self._post, self._order, self._changed = post, order, changed
+        self._joined = True
+        self._tick()
+
+    def credit(self) -> int:
+        """Return how many deliveries can be taken now."""
+        if self.state != "pulling" or self.ends.late:
+            return 0
+        ending = len(self.held) - self.ahead
+        return max(0, min(self.pace.window() - self.ahead, _HELD_LIMIT - ending))
+
+    def deliver(self, message: Msg) -> None:
+        """Take one delivery; while not pulling it goes straight back."""
+        if self.state != "pulling":
+            self._post.say(message.reply, again(0))
+            return
+        before = len(self.held)
+        self.claims.take(message)
+        self.ahead += len(self.held) - before
+
+    def claimed(self, job: Job) -> None:
+        """A task is ours."""
+        if job.cancelled or self.state == "draining":
+            self.ahead -= 1
+            if job.cancelled:
+                self.ends.acknowledge(job)
+            else:
+                self.ends.release(job)
+            return
+        job.state = "ready"
+        job.since = self._loop.time()
+        self.ready.append(job)
+        # Receipts come in groups: one pump serves all of them.
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self.pump)
+
+    def dropped(self) -> None:
+        """A delivery was answered without a claim."""
+        self.ahead -= 1
+        self._after()
+
+    def pump(self) -> None:
+        """Hand over what can be handed over and pull what there is room for."""
+        self._pumping = False
+        if not self._joined:
+            return
+        self.workers.pump(self.ready)
+        self._order()
+        self._changed()
+
+    def back(self, jobs: list[Job]) -> None:
+        """Tasks that were handed over and not begun wait again, before the others."""
+        for job in jobs:
+            job.state = "ready"
+        self.ready.extendleft(reversed(jobs))
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """An attempt is over; its end goes to the log, and it no longer counts as work ahead."""
+        self.ahead -= 1
+        if outcome.kind:
+            self.failed += 1
+        else:
+            self.done += 1
+        self.ends.finish(job, outcome)
+
+    def settled(self, job: Job) -> None:
+        """The log has a task's end."""
+        if self.held.get(job.task) is job:
+            del self.held[job.task]
+        self._after()
+
+    def cancelled(self, task: str) -> None:
+        """The log holds a cancellation of this task: drop it where it stands."""
+        job = self.held.get(task)
+        if job is None or job.state == "ending" or job.cancelled:
+            return
+        if job.state == "ready":
+            self.ready.remove(job)
+        elif job.state == "claiming" or not self.workers.drop(job):
+            # A claim under way is refused, or answered in `claimed`; a batch ends with its other tasks.
+            job.cancelled = job.state == "claiming"
+            return
+        self.ahead -= 1
+        self.ends.acknowledge(job)
+        self.pump()
+
+    def release(self, jobs: list[Job]) -> None:
+        """Give claimed tasks back to the queue."""
+        for job in jobs:
+            self.ahead -= 1
+            self.ends.release(job)
+
+    async def idle(self) -> None:
+        """Wait until nothing is held."""
+        while self.held:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def stop(self) -> None:
+        """End the clockwork."""
+        if self._ticker:
+            self._ticker.cancel()
+
+    def _after(self) -> None:
+        if not self.held:
+            self._idle.set()
+        self._order()
+        self._changed()
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        now = self._loop.time()
+        for job in self.held.values():
+            if now - job.touched >= self._renew_s - _TICK_S:
+                job.touched = now
+                for reply in job.replies:
+                    self._post.say(reply, WORKING)
+        self.ends.keep_late(now)
+        self._unstick(now)
+
+    def _unstick(self, now: float) -> None:
+        """With handlers busy for long, give back what was claimed in the hope of quick ones."""
+        running = self.workers.running()
+        if not running or now - min(since for _, since in running) < _STALE_S:
+            return
+        waiting = self.workers.take_back() + list(self.ready)
+        self.ready.clear()
+        stale = [job for job in waiting if now - job.since >= _STALE_S]
+        if stale:
+            self.pace.at_least(now - max(since for _, since in running))
+            self.release(stale)
+        self.back([job for job in waiting if job.state != "ending"])
+        self.workers.pump(self.ready)

@@ -1,0 +1,113 @@
+"""Handlers that real runners execute; they import nothing of the product."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def echo(task):
+    return task
+
+
+def double(task):
+    return task["payload"] * 2
+
+
+def noop(task):
+    return None
+
+
+def shout(task):
+    print("out:", task["id"], flush=True)
+    sys.stderr.write("err\n")
+    os.write(1, b"raw bytes on descriptor 1\n")
+    return sys.stdin.read()
+
+
+def fail_until(task):
+    if task["attempt"] < task["payload"]:
+        raise ValueError(f"attempt {task['attempt']} is too early")
+    return task["attempt"]
+
+
+def secretive(task):
+    password = "do-not-tell"  # noqa: F841
+    raise RuntimeError("without it")
+
+
+def leave(task):
+    sys.exit("I leave")
+
+
+def crash(task):
+    if task["payload"] == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if task["payload"] == "exit":
+        os._exit(7)
+    return task["payload"]
+
+
+def mark_and_wait(task):
+    """Write a line to the file, then wait until the file `go` beside it exists."""
+    path = Path(task["payload"])
+    with path.open("a") as file:
+        file.write(f"{task['id']} {task['attempt']} {os.getpid()}\n")
+    while not path.with_name("go").exists():
+        time.sleep(0.005)
+    return os.getpid()
+
+
+def count(task):
+    """Write one line for each execution."""
+    with open(task["payload"], "a") as file:
+        file.write(f"{task['id']}\n")
+    return task["id"]
+
+
+def slow_count(task):
+    time.sleep(0.01)
+    return count(task)
+
+
+def hang(task):
+    Path(task["payload"]).write_text(str(os.getpid()))
+    while True:
+        time.sleep(1)
+
+
+def hang_or_echo(task):
+    while task["payload"] == "hang":
+        time.sleep(1)
+    return task["payload"]
+
+
+def garbage(task):
+    return {"nan": float("nan"), "object": object(), "surrogate": "\ud800", "big": "x" * 300_000}[
+        task["payload"]
+    ]
+
+
+def split(task):
+    return {"parts": len(task["payload"]), "submit": task["payload"]}
+
+
+def batch(tasks):
+    return [[task["id"], len(tasks)] for task in tasks]
+
+
+def batch_same(tasks):
+    return len(tasks)
+
+
+def batch_fail(tasks):
+    if any(task["attempt"] == 1 for task in tasks):
+        raise ValueError(f"{len(tasks)} at once")
+    return "done"
+
+
+async def later(task):
+    await asyncio.sleep(0)
+    return f"later {task['payload']}"
