@@ -7,14 +7,15 @@ from typing import Any
 import pykka
 from msgspec import Struct
 
+from actors.adoption import Adopted, Finding, Over, Stranger, Vanished, compare, started_late
 from actors.clock import Clock
 from actors.feed import Chunk, Subscription
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper
-from actors.keeper_client import Unit as Living
-from actors.process import Identity, Process, boot_id, sweep
+from actors.process import Identity, boot_id, sweep
 from actors.runtime import Actor, Down, Watcher, tell
-from actors.worker import Adopt, Continue, End, Ended, Start, UnitPlan, WorkerActor
+from actors.worker import WorkerActor
+from actors.worker_orders import Adopt, Continue, End, Ended, Start, UnitPlan
 from events.decisions import ContinueUnit, Decided, RaiseAlert, RestartUnit, StartUnit, StopUnit
 from events.envelope import Recorded
 from events.log import entry
@@ -267,13 +268,10 @@ class Executor(Actor):
         if order is None or self.position < order.epoch:
             return
         self._take_over = None
-        living = {item.unit: item for item in self._keeper().units()}
         self._epoch = order.epoch
-        for unit in list(self._units.units.values()):
-            self._adopt(unit, living.pop(unit.name, None))
-        for stranger in living.values():
-            if stranger.unit != "nats":
-                self._remove(stranger)
+        found = compare(self._units, self._keeper().units(), lambda: self._keeper().exits(0))
+        for finding in found:
+            self._found(finding)
         self._reconcile()
         self._say_living()
         early, self._early = self._early, []
@@ -281,50 +279,21 @@ class Executor(Actor):
             self._exited(ended)
         order.done()
 
-    def _adopt(self, unit: Unit, living: Living | None) -> None:
-        """Compare what the log believes with what lives."""
-        if living and living.nonce == unit.nonce:
-            identity = Identity(boot_id(), living.pid, living.start)
-            if not unit.alive:
-                # Ordered, forked, and the node died before it could say so.
-                started = WorkerStarted(
-                    unit=unit.name,
-                    pool=unit.pool,
-                    generation=unit.generation,
-                    pid=living.pid,
-                    start=living.start,
-                    nonce=unit.nonce,
-                    adopted=True,
-                )
-                self._journal.write(started)
-            self._worker(unit.name).tell(Adopt(unit.generation, unit.nonce, identity))
-        elif unit.alive:
-            self._without_keeper(unit)
-        if living and living.nonce != unit.nonce:
-            self._remove(living)
-
-    def _without_keeper(self, unit: Unit) -> None:
-        """Believed alive and not with the keeper: it lives on without one, or its exit is in the keeper's book."""
-        identity = Identity(boot_id(), unit.pid, unit.start)
-        process = Process.open(identity)
-        if process is not None:
-            process.close()
-            self._worker(unit.name).tell(Adopt(unit.generation, unit.nonce, identity))
-            return
-        if any(item.unit == unit.name and item.nonce == unit.nonce for item in self._early):
-            return
-        for item in self._keeper().exits(0):
-            if item.unit == unit.name and item.nonce == unit.nonce:
-                self._early.append(item)
-                return
-        gone = WorkerExited(unit=unit.name, generation=unit.generation, pid=unit.pid)
-        self._reported.add((unit.name, unit.generation))
-        self._journal.write(gone)
-
-    def _remove(self, living: Living) -> None:
-        """End a process that the log knows nothing of."""
-        _log.warning("ending %s (pid %s): the log does not know it", living.unit, living.pid)
-        sweep(f"{self._node}:{living.unit}:{living.generation}:{living.nonce}", 9, living.pid)
+    def _found(self, finding: Finding) -> None:
+        """Act on one difference between what the log believes and what lives."""
+        match finding:
+            case Adopted(unit=unit, identity=identity):
+                if not unit.alive:
+                    self._journal.write(started_late(unit, identity))
+                self._worker(unit.name).tell(Adopt(unit.generation, unit.nonce, identity))
+            case Over(exit=ended):
+                self._exited(ended)
+            case Vanished(unit=unit):
+                self._reported.add((unit.name, unit.generation))
+                self._journal.write(WorkerExited(unit=unit.name, generation=unit.generation, pid=unit.pid))
+            case Stranger(living=living):
+                _log.warning("ending %s (pid %s): the log does not know it", living.unit, living.pid)
+                sweep(f"{self._node}:{living.unit}:{living.generation}:{living.nonce}", 9, living.pid)
 
     def _reconcile(self) -> None:
         """Settle acts whose node died under them by what is real now; the elves look again at what is not."""

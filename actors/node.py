@@ -40,7 +40,7 @@ from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec, Supervisor
 from actors.units import launch_of
 from actors.version import version
-from actors.worker import UnitPlan
+from actors.worker_orders import UnitPlan
 from events.log import Expect, Receipt, entry
 from events.observations import LeaseTaken, NodeStarted, NodeStopped, NodeStopping, QueueSample
 from events.settings import Settings, SettingsAdopted

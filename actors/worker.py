@@ -1,18 +1,18 @@
-"""One local worker process: its start, its stop sequence step by step, each step with its own post-check."""
+"""One local worker process: holds it by its pidfd, starts it, lets it run on, ends it by the playbook."""
 
 import secrets
 import signal
 from collections.abc import Callable
 from typing import Any, Literal
 
-from msgspec import Struct
-
 from actors.clock import Clock
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper, KeeperGone, KeeperRefused, StartRefused, StartRequest
-from actors.process import Identity, Process, boot_id, members, read_stat, sweep
+from actors.process import Identity, Process, boot_id, read_stat, sweep
 from actors.runtime import Actor, Watcher, tell
-from actors.units import Launch
+from actors.worker_ending import Ending
+from actors.worker_orders import Adopt, Continue, End, Ended, Start, Timer, Told, UnitPlan
+from events.event import Event
 from events.log import Receipt
 from events.observations import WorkerExited
 from events.outcomes import (
@@ -25,75 +25,6 @@ from events.outcomes import (
 )
 
 _CONTINUE_CHECK_S = 0.2
-_KILL_CHECK_S = 0.05
-_KILL_TRIES = 60
-
-
-class Start(Struct, frozen=True):
-    """Start this generation because of a decision."""
-
-    decision: str
-    generation: int
-
-
-class End(Struct, frozen=True):
-    """End this generation by the stop sequence and, with `again`, start the next one.
-
-    With `drain_s` the unit is asked first to finish what it holds, and TERM follows after that long at the latest.
-    """
-
-    decision: str
-    generation: int
-    again: bool
-    drain_s: float = 0.0
-
-
-class Continue(Struct, frozen=True):
-    """Let a stopped process run on."""
-
-    decision: str
-    generation: int
-
-
-class Adopt(Struct, frozen=True):
-    """This process is the unit's living generation."""
-
-    generation: int
-    nonce: str
-    identity: Identity
-
-
-class Ended(Struct, frozen=True):
-    """The keeper saw the process end."""
-
-    exit: Exit
-
-
-class Told(Struct, frozen=True):
-    """The log has, or has not, what was written before the next step."""
-
-    next: Callable[[], None]
-    result: Receipt | Exception
-
-
-class Timer(Struct, frozen=True):
-    """Time is up for the step of that number."""
-
-    number: int
-    next: Callable[[], None]
-
-
-class UnitPlan(Struct, frozen=True):
-    """How a unit is launched and stopped, from the configuration in force."""
-
-    unit: str
-    pool: str
-    queue: str
-    stop_signal: int
-    stop_wait_s: float
-    launch: Callable[[int, str], Launch]
-    secret: str | None = None
-
 
 Phase = Literal["absent", "starting", "running", "draining", "ending", "killing"]
 
@@ -114,95 +45,100 @@ class WorkerActor(Actor):
     ) -> None:
         super().__init__(unit, watcher)
         self._node = node
-        self._plan = plan
+        self.plan = plan
         self._journal = journal
         self._clock = clock
         self._keeper = keeper
-        self._ask_to_drain = ask_to_drain
+        self.ask_to_drain = ask_to_drain
         self.phase: Phase = "absent"
         self.generation = 0
-        self._nonce = ""
-        self._process: Process | None = None
-        self._identity: Identity | None = None
-        self._doing: Start | End | Continue | None = None
+        self.nonce = ""
+        self.process: Process | None = None
+        self.identity: Identity | None = None
+        self._doing = ""
+        self._busy = False
+        self._ending: Ending | None = None
         self._step = 0
         self._step_began = 0.0
-        self._tries = 0
 
     def handle(self, message: Any) -> Any:
         """Take an order, an exit, a receipt or a timer."""
         match message:
-            case Start():
-                self._begin_start(message)
-            case End():
-                self._begin_end(message)
-            case Continue():
-                self._continue(message)
+            case Start(decision=decision, generation=generation):
+                if self._free(decision, self.phase == "absent"):
+                    self.order_start(generation)
+            case End(decision=decision):
+                if self._free(decision, True):
+                    self._ending = Ending(self, message)
+                    self.write(self._ending.check, EffectStarted(decision=decision, target=self.name))
+            case Continue(decision=decision, generation=generation):
+                if self._free(decision, self.phase == "running" and generation == self.generation):
+                    self.write(self._continue, EffectStarted(decision=decision, target=self.name))
             case Adopt():
-                self._adopt(message)
+                self.generation, self.nonce = message.generation, message.nonce
+                self._hold(message.identity)
+                self.phase = "running"
             case Ended(exit=ended):
                 self._ended(ended)
             case Told(next=then, result=Receipt()):
                 then()
             case Told(result=result):
-                self._unwritten(result)
+                self.give_up(f"the log did not take the order: {result}", "write")
             case Timer(number=number, next=then):
                 if number == self._step:
                     then()
             case int() as number:
-                self._signal(number)
+                if self.process:
+                    self.process.signal(number)
             case _:
                 return super().handle(message)
         return None
 
     def end(self) -> None:
         """Let go of the process; it lives on under the keeper."""
-        if self._process:
-            self._process.close()
+        if self.process:
+            self.process.close()
+
+    def _free(self, decision: str, fits: bool) -> bool:
+        """Begin an act unless another is under way or the unit is not where the act needs it."""
+        if self._busy or not fits:
+            error = f"the unit is {self.phase} in generation {self.generation}"
+            failed = EffectFailed(decision=decision, target=self.name, error=error)
+            self._journal.write(failed, cause=decision)
+            return False
+        self._busy = True
+        self._doing = decision
+        return True
 
     # --- start ---------------------------------------------------------------------------------------------
 
-    def _begin_start(self, order: Start) -> None:
-        if self._doing or self.phase == "running":
-            self._journal.write(
-                EffectFailed(decision=order.decision, target=self.name, error=f"the unit is {self.phase}"),
-                cause=order.decision,
-            )
-            return
-        self._doing = order
-        self._order_start(order.decision, order.generation)
-
-    def _order_start(self, decision: str, generation: int) -> None:
-        plan = self._plan()
+    def order_start(self, generation: int) -> None:
+        """Say durably which process is about to be forked, then have it forked."""
+        plan = self.plan()
         if plan is None:
-            self._give_up("the unit is not in the configuration in force", "start")
+            self.give_up("the unit is not in the configuration in force", "start")
             return
-        self._sweep_older()
+        # Nothing of an older generation may live beside a new one, children that left its session included.
+        sweep(f"{self._node}:{self.name}:", signal.SIGKILL)
         self.phase = "starting"
         self.generation = generation
-        self._nonce = secrets.token_hex(6)
+        self.nonce = secrets.token_hex(6)
         ordered = WorkerStartOrdered(
-            unit=self.name, pool=plan.pool, generation=generation, nonce=self._nonce, decision=decision
+            unit=self.name, pool=plan.pool, generation=generation, nonce=self.nonce, decision=self._doing
         )
-        self._write(
-            lambda: self._start(plan),
-            EffectStarted(decision=decision, target=self.name),
-            ordered,
-        )
-
-    def _sweep_older(self) -> None:
-        """Nothing of an older generation may live beside a new one, children that left its session included."""
-        sweep(f"{self._node}:{self.name}:", signal.SIGKILL)
+        started = [] if self._ending else [EffectStarted(decision=self._doing, target=self.name)]
+        self._ending = None
+        self.write(lambda: self._start(plan), *started, ordered)
 
     def _start(self, plan: UnitPlan) -> None:
-        marker = f"{self._node}:{self.name}:{self.generation}:{self._nonce}"
+        marker = f"{self._node}:{self.name}:{self.generation}:{self.nonce}"
         try:
             launch = plan.launch(self.generation, marker)
             started = self._keeper().start(
                 StartRequest(
                     unit=self.name,
                     generation=self.generation,
-                    nonce=self._nonce,
+                    nonce=self.nonce,
                     argv=launch.argv,
                     env=launch.env,
                     cwd=launch.cwd,
@@ -211,239 +147,105 @@ class WorkerActor(Actor):
                 )
             )
         except StartRefused as problem:
-            self._not_started(f"{problem.strerror}")
-            return
+            self._not_started(str(problem.strerror))
         except (KeeperGone, KeeperRefused, LookupError) as problem:
             self._not_started(str(problem))
-            return
-        self._hold(Identity(boot_id(), started.pid, started.start))
-        self.phase = "running"
-        decision = self._decision()
-        self._doing = None
-        self._journal.write(
-            WorkerStarted(
+        else:
+            self._hold(Identity(boot_id(), started.pid, started.start))
+            self.phase = "running"
+            born = WorkerStarted(
                 unit=self.name,
                 pool=plan.pool,
                 generation=self.generation,
                 pid=started.pid,
                 start=started.start,
-                nonce=self._nonce,
-            ),
-            EffectVerified(decision=decision, target=self.name, detail=f"pid {started.pid} runs"),
-            cause=decision,
-        )
+                nonce=self.nonce,
+            )
+            self.verified(f"pid {started.pid} runs", born)
 
     def _not_started(self, error: str) -> None:
         self.phase = "absent"
-        decision = self._decision()
-        self._doing = None
         exited = WorkerExited(unit=self.name, generation=self.generation, pid=0, code=127, error=error)
-        failed = EffectFailed(decision=decision, target=self.name, error=error, step="start")
-        self._journal.write(exited, failed, cause=decision)
+        self.give_up(error, "start", exited)
 
     def _hold(self, identity: Identity) -> None:
-        if self._process:
-            self._process.close()
-        self._identity = identity
-        self._process = Process.open(identity)
+        if self.process:
+            self.process.close()
+        self.identity = identity
+        self.process = Process.open(identity)
 
-    def _adopt(self, message: Adopt) -> None:
-        self.generation = message.generation
-        self._nonce = message.nonce
-        self._hold(message.identity)
-        self.phase = "running"
-
-    # --- end -----------------------------------------------------------------------------------------------
-
-    def _begin_end(self, order: End) -> None:
-        if self._doing:
-            error = "another act on the unit is under way"
-            self._journal.write(
-                EffectFailed(decision=order.decision, target=self.name, error=error), cause=order.decision
-            )
-            return
-        self._doing = order
-        self._write(self._check, EffectStarted(decision=order.decision, target=self.name))
-
-    def _check(self) -> None:
-        """Step 1, check_process_status: is the process that the decision speaks of still there?"""
-        order = self._ending()
-        process = self._process
-        stat = read_stat(self._identity.pid) if self._identity else None
-        alive = bool(process and process.alive() and self.generation == order.generation)
-        self._done("check_process_status", True, f"state {stat.state if alive and stat else 'gone'}")
-        if not alive:
-            self._kill()
-        elif order.drain_s > 0:
-            self.phase = "draining"
-            plan = self._plan()
-            self._ask_to_drain(plan.pool if plan else self.name, self.name)
-            self._wait(order.drain_s, self._terminate)
-        else:
-            self._terminate()
-
-    def _terminate(self) -> None:
-        """Step 2, send_sigterm: the declared stop signal to the whole group."""
-        plan = self._plan()
-        number = plan.stop_signal if plan else signal.SIGTERM
-        if self.phase == "draining":
-            self._done("drain", False, "still busy when its time was up")
-        self.phase = "ending"
-        # A stopped process cannot obey before it runs.
-        sent = bool(self._process and self._process.signal_group(number, self._marker()))
-        if self._process:
-            self._process.signal_group(signal.SIGCONT)
-        self._done("send_sigterm", sent, signal.Signals(number).name)
-        self._wait(plan.stop_wait_s if plan else 10.0, self._waited)
-
-    def _waited(self) -> None:
-        """Step 3 ends without an exit: the process had its declared time."""
-        self._done("wait_graceful_shutdown", False, "still alive after its declared wait")
-        self._kill()
-
-    def _kill(self) -> None:
-        """Step 4, force_kill_if_needed: group and everything with the generation's marker, until nobody is left."""
-        self.phase = "killing"
-        self._tries = 0
-        self._kill_again()
-
-    def _kill_again(self) -> None:
-        order = self._ending()
-        left = self._members(order.generation)
-        if not left:
-            self._done("force_kill_if_needed", True, "no process of the generation is left")
-            self._gone()
-            return
-        self._tries += 1
-        if self._tries > _KILL_TRIES:
-            self._give_up(f"pids {left} do not end", "force_kill_if_needed")
-            return
-        session = self._identity.pid if self._identity else 0
-        sweep(self._marker(order.generation), signal.SIGKILL, session)
-        self._wait(_KILL_CHECK_S, self._kill_again)
-
-    def _gone(self) -> None:
-        """Step 5, restart_worker, or the end."""
-        order = self._ending()
-        self.phase = "absent"
-        if order.again:
-            self._order_start(order.decision, order.generation + 1)
-            return
-        self._doing = None
-        self._journal.write(
-            EffectVerified(decision=order.decision, target=self.name, detail="no process is left"),
-            cause=order.decision,
-        )
+    # --- exit, continue ------------------------------------------------------------------------------------
 
     def _ended(self, ended: Exit) -> None:
-        if ended.generation != self.generation or ended.nonce != self._nonce:
+        if ended.generation != self.generation or ended.nonce != self.nonce:
             return
-        if self._process:
-            self._process.close()
-            self._process = None
-        if self.phase == "running":
+        if self.process:
+            self.process.close()
+            self.process = None
+        if self._ending:
+            self._ending.exited(f"signal {ended.signal}" if ended.code is None else f"code {ended.code}")
+        else:
             self.phase = "absent"
-        elif self.phase == "draining":
-            self._done("drain", True, f"ended with {_how(ended)}")
-            self._kill()
-        elif self.phase == "ending":
-            self._done("wait_graceful_shutdown", True, f"ended with {_how(ended)}")
-            self._kill()
-        elif self.phase == "killing":
-            self._kill_again()
 
-    # --- continue, signal ----------------------------------------------------------------------------------
-
-    def _continue(self, order: Continue) -> None:
-        if self._doing or self.phase != "running" or order.generation != self.generation:
-            error = f"the unit is {self.phase} in generation {self.generation}"
-            self._journal.write(
-                EffectFailed(decision=order.decision, target=self.name, error=error), cause=order.decision
-            )
-            return
-        self._doing = order
-
-        def act() -> None:
-            if self._process:
-                self._process.signal_group(signal.SIGCONT)
-            self._wait(_CONTINUE_CHECK_S, self._continued)
-
-        self._write(act, EffectStarted(decision=order.decision, target=self.name))
+    def _continue(self) -> None:
+        if self.process:
+            self.process.signal_group(signal.SIGCONT)
+        self.wait(_CONTINUE_CHECK_S, self._continued)
 
     def _continued(self) -> None:
-        stat = read_stat(self._identity.pid) if self._identity else None
+        stat = read_stat(self.identity.pid) if self.identity else None
         if stat is None or stat.state in "TtZX":
-            self._give_up(f"state {stat.state if stat else 'gone'} after SIGCONT", "send_sigcont")
-            return
-        decision = self._decision()
-        self._doing = None
-        self._journal.write(
-            EffectVerified(decision=decision, target=self.name, detail=f"state {stat.state} after SIGCONT"),
-            cause=decision,
-        )
+            self.give_up(f"state {stat.state if stat else 'gone'} after SIGCONT", "send_sigcont")
+        else:
+            self.verified(f"state {stat.state} after SIGCONT")
 
-    def _signal(self, number: int) -> None:
-        if self._process:
-            self._process.signal(number)
+    # --- what every act needs ------------------------------------------------------------------------------
 
-    # --- steps ---------------------------------------------------------------------------------------------
+    def marker(self, generation: int) -> str:
+        """Return the start of ELF_UNIT in every process of a generation."""
+        return f"{self._node}:{self.name}:{generation}:"
 
-    def _members(self, generation: int) -> list[int]:
-        session = self._identity.pid if self._identity and generation == self.generation else 0
-        start = self._identity.start if session and self._identity else None
-        return members(self._marker(generation), session, start)
-
-    def _marker(self, generation: int = 0) -> str:
-        return f"{self._node}:{self.name}:{generation or self.generation}:"
-
-    def _decision(self) -> str:
-        return self._doing.decision if self._doing else ""
-
-    def _ending(self) -> End:
-        if not isinstance(self._doing, End):
-            raise TypeError(f"expected {self.name} to be ending, got {self._doing}")
-        return self._doing
-
-    def _write(self, then: Callable[[], None], *bodies: Any) -> None:
+    def write(self, then: Callable[[], None], *bodies: Event) -> None:
         """Write first, act when it is durable."""
         ref = self.actor_ref
-        self._journal.write(
-            *bodies, cause=self._decision(), done=lambda result: _tell(ref, Told(then, result))
-        )
+        self._journal.write(*bodies, cause=self._doing, done=lambda result: _tell(ref, Told(then, result)))
 
-    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+    def wait(self, seconds: float, then: Callable[[], None]) -> None:
+        """Go on with `then` after so long, unless a later step has begun."""
         self._step += 1
         ref, number = self.actor_ref, self._step
         self._step_began = self._clock.monotonic()
         self._clock.later(seconds, lambda: _tell(ref, Timer(number, then)))
 
-    def _done(self, step: str, ok: bool, detail: str) -> None:
-        took = int((self._clock.monotonic() - self._step_began) * 1000) if self._step_began else 0
+    def done(self, step: str, ok: bool, detail: str) -> None:
+        """Write down a step with what its post-check found."""
+        now = self._clock.monotonic()
+        took = int((now - self._step_began) * 1000) if self._step_began else 0
         self._step += 1
-        self._step_began = self._clock.monotonic()
+        self._step_began = now
         self._journal.write(
-            StepDone(
-                decision=self._decision(), target=self.name, step=step, ok=ok, detail=detail, took_ms=took
-            ),
-            cause=self._decision(),
+            StepDone(decision=self._doing, target=self.name, step=step, ok=ok, detail=detail, took_ms=took),
+            cause=self._doing,
         )
 
-    def _give_up(self, error: str, step: str) -> None:
-        decision = self._decision()
-        self._doing = None
-        self._step += 1
-        self.phase = "running" if self._process and self._process.alive() else "absent"
-        self._journal.write(
-            EffectFailed(decision=decision, target=self.name, error=error, step=step), cause=decision
-        )
+    def verified(self, detail: str, *before: Event) -> None:
+        """End the act: its post-check passed."""
+        effect = EffectVerified(decision=self._doing, target=self.name, detail=detail)
+        self._finish(*before, effect)
 
-    def _unwritten(self, result: object) -> None:
-        self._give_up(f"the log did not take the order: {result}", "write")
+    def give_up(self, error: str, step: str, *before: Event) -> None:
+        """End the act: it did not reach its post-check."""
+        if self.phase != "absent":
+            self.phase = "running" if self.process and self.process.alive() else "absent"
+        effect = EffectFailed(decision=self._doing, target=self.name, error=error, step=step)
+        self._finish(*before, effect)
+
+    def _finish(self, *bodies: Event) -> None:
+        self._journal.write(*bodies, cause=self._doing)
+        self._doing, self._busy, self._ending = "", False, None
+        self._step += 1
+        self._step_began = 0.0
 
 
 def _tell(ref: Any, message: object) -> None:
     tell(ref, message)
-
-
-def _how(ended: Exit) -> str:
-    return f"signal {ended.signal}" if ended.signal is not None else f"code {ended.code}"
