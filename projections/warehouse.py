@@ -14,7 +14,7 @@ from projections import definitions
 from projections.anchor import Anchor
 from projections.appending import Writer
 from projections.chain import Altered, Chain
-from projections.rows import COLUMNS, Forest, Rows, micros, rows_of, tame
+from projections.rows import Forest, Rows, micros, rows_of, tame
 
 PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""

@@ -1,0 +1,245 @@
+"""Why: the story of a task, a worker or a decision in plain sentences, each with its place in the log."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from projections.phrases import LANGUAGES
+
+Query = Callable[[str, Sequence[object]], list[dict[str, Any]]]
+"""Runs SQL with parameters on the warehouse's views and returns rows by column name."""
+
+LINES = 400
+SHORTEST_PREFIX = 4
+_LONGEST_VALUE = 300
+
+
+class Line(Struct, frozen=True):
+    """One sentence. `time` in microseconds since 1970, `position` in the log."""
+
+    time: int
+    position: int
+    text: str
+
+
+class Story(Struct, frozen=True):
+    """What happened and why. `kind` is task, worker or decision."""
+
+    kind: str
+    id: str
+    title: str
+    lines: list[Line]
+
+
+def story(query: Query, id: str, language: str = "en") -> Story | None:
+    """Tell of a task, a unit or pool, or a decision by its id or a unique prefix of it; None if unknown."""
+    teller = _Teller(query, LANGUAGES.get(language, LANGUAGES["en"]))
+    return teller.task(id) or teller.worker(id) or teller.decision(id)
+
+
+class _Teller:
+    def __init__(self, query: Query, phrases: Any) -> None:
+        self._query = query
+        self._phrases = phrases
+
+    def say(self, phrase: str, **words: object) -> str:
+        return str(self._phrases[phrase].format(**words))
+
+    def line(self, row: dict[str, Any], phrase: str, **words: object) -> Line:
+        return Line(row["time"], row["seq"], self.say(phrase, **(row | words)))
+
+    def task(self, id: str) -> Story | None:
+        """Every event of the task, what its workers went through meanwhile, what was decided about that."""
+        states = self._query(_TASKS, [id])
+        if not states:
+            return None
+        lines = [self._task_line(row) for row in self._query(_TASK_EVENTS, [id])]
+        for end in self._query(_EXITS_OF_TASK, [id]):
+            lines.append(self._unit_line(end))
+            for found in self._query(_DECISIONS_ON, [end["seq"], end["unit"]]):
+                lines += self._decision_lines(found["id"])
+        title = "; ".join(self.say("task", **state) for state in states)
+        return Story("task", id, title, _in_order(lines))
+
+    def worker(self, id: str) -> Story | None:
+        """The life of a unit, or of all units of a pool: generations, intents, decisions and what came of them."""
+        units = self._query(
+            "SELECT name AS id, pool, state, coalesce(generation, 0) AS generation, tasks_processed AS done, errors"
+            " FROM workers WHERE name = ? OR pool = ? ORDER BY name",
+            [id, id],
+        )
+        own = [unit for unit in units if unit["id"] == id]
+        units = own or units
+        if not units:
+            return None
+        lines: list[Line] = []
+        for unit in units:
+            lines += [self._unit_line(row) for row in self._query(_UNIT_EVENTS, [unit["id"]])]
+            for row in self._query(_DECISIONS_ABOUT, [unit["id"]]):
+                lines += self._verdict(row)
+            lines += [self._effect_line(row) for row in self._query(_EFFECTS_ABOUT, [unit["id"]])]
+        for target in {id, *(unit["id"] for unit in units), *(unit["pool"] or id for unit in units)}:
+            lines += [self._intent_line(row) for row in self._query(_INTENTS, [target])]
+        if own:
+            title = self.say("worker", **own[0])
+        else:
+            done, errors = sum(unit["done"] for unit in units), sum(unit["errors"] for unit in units)
+            title = self.say("pool", id=id, count=len(units), done=done, errors=errors)
+        return Story("worker", id, title, self._last(_in_order(lines)))
+
+    def decision(self, id: str) -> Story | None:
+        """One decision with all that it rests on."""
+        found = self._query(
+            "SELECT id, elf, choice, target, outcome FROM decisions WHERE id = ?"
+            " OR (length(?) >= ? AND starts_with(id, ?)) ORDER BY id <> ?, id LIMIT 2",
+            [id, id, SHORTEST_PREFIX, id, id],
+        )
+        if not found or (len(found) > 1 and found[0]["id"] != id):
+            return None
+        chosen = found[0]
+        title = self.say("decision", **chosen)
+        lines = self._decision_lines(chosen["id"], grounds=True)
+        return Story("decision", chosen["id"], title, _in_order(lines))
+
+    def _decision_lines(self, id: str, grounds: bool = False) -> list[Line]:
+        row = self._query(_DECISION, [id])[0]
+        lines = self._verdict(row)
+        effects = [self._effect_line(effect) for effect in self._query(_EFFECTS, [id])]
+        if grounds:
+            lines = self._grounds(row, _read(row["body"])) + lines
+            lines += [self._unit_line(unit) for unit in self._query(_ORDERED_BY, [id])]
+            if not effects:
+                lines.append(self.line(row, "no_outcome"))
+        return lines + effects
+
+    def _verdict(self, row: dict[str, Any]) -> list[Line]:
+        lines = [self.line(row, "decided", rule=row["kind"], cost=row["mana_cost"])]
+        if row["stale"]:
+            lines.append(self.line(row, "stale"))
+        return lines
+
+    def _grounds(self, row: dict[str, Any], body: dict[str, Any]) -> list[Line]:
+        """What it saw, and between what it chose; said at the place of the event that made it look."""
+        lines = [
+            self.line(seen, "trigger", elf=row["elf"], what=seen["type"])
+            for seen in self._query(_EVENT, [row["trigger"]])
+        ]
+        inputs = sorted(body.get("inputs", {}).items())
+        if inputs:
+            facts = ", ".join(f"{name} = {_short(value)}" for name, value in inputs)
+            lines.append(self.line(row, "inputs", facts=facts))
+        for candidate in body.get("candidates", []):
+            scores = sorted(candidate.get("terms", {}).items())
+            terms = ", ".join(f"{name} {value:g}" for name, value in scores)
+            words = {"name": candidate["name"], "terms": f" ({terms})" if terms else ""}
+            why_not = candidate.get("why_not", "")
+            lines.append(self.line(row, "candidate" if why_not else "chosen", **words, why_not=why_not))
+        return lines
+
+    def _effect_line(self, row: dict[str, Any]) -> Line:
+        what, detail = row["what"], row["detail"] or row["error"]
+        phrase = {"started": "effect_started", "verified": "verified", "failed": "effect_failed"}.get(what)
+        if phrase is None:
+            phrase = "step_ok" if row["ok"] else "step_bad"
+        return self.line(row, phrase, took=row["took_ms"], detail=f": {detail}" if detail else "")
+
+    def _task_line(self, row: dict[str, Any]) -> Line:
+        if row["ignored"]:
+            return self.line(row, "ignored")
+        words: dict[str, object] = {"reason": row["reason"] or "-", "to": row["moved_to"]}
+        if row["what"] == "finished":
+            words |= {
+                "result": _short(_read(row["body"]).get("result")),
+                "service": (row["service_ms"] or 0) / 1e3,
+            }
+        if row["what"] == "submitted":
+            words["kind"] = f" ({row['kind']})" if row["kind"] else ""
+        return self.line(row, row["what"], **words)
+
+    def _unit_line(self, row: dict[str, Any]) -> Line:
+        if row["what"] == "started":
+            return self.line(row, "adopted" if row["adopted"] else "running")
+        if row["what"] != "exited":
+            return self.line(row, row["what"])
+        if row["signal"] is not None:
+            how = self.say("by_signal", signal=row["signal"])
+        else:
+            how = self.say("unknown_end") if row["code"] is None else self.say("by_code", code=row["code"])
+        return self.line(row, "exited", how=how, error=f": {row['error']}" if row["error"] else "")
+
+    def _intent_line(self, row: dict[str, Any]) -> Line:
+        again = self.say("again") if row["restart"] else ""
+        return self.line(row, "intent", again=again, reason=f": {row['reason']}" if row["reason"] else "")
+
+    def _last(self, lines: list[Line]) -> list[Line]:
+        left_out = len(lines) - LINES
+        if left_out <= 0:
+            return lines
+        kept = lines[left_out:]
+        return [Line(kept[0].time, kept[0].position, self.say("earlier", count=left_out)), *kept]
+
+
+def _in_order(lines: Iterable[Line]) -> list[Line]:
+    """Sort by position and drop what was found twice; lines of one position keep their order."""
+    return sorted(dict.fromkeys(lines), key=lambda line: line.position)
+
+
+def _read(body: object) -> dict[str, Any]:
+    """Take a body as DuckDB gives it, text, or as an answer in JSON gives it, read."""
+    value = msgspec.json.decode(body) if isinstance(body, str) else body
+    return value if isinstance(value, dict) else {}
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+_TASKS = "SELECT id, queue, state, attempts FROM tasks WHERE id = ? ORDER BY submit_seq"
+_TASK_EVENTS = """
+SELECT e.position AS seq, e.time, e.what, e.task, e.queue, coalesce(e.unit, '') AS unit, e.generation, e.pid,
+       e.attempt, e.claim, e.kind, e.error, e.service_ms, e.priority, e.moved_to, e.reason, v.source, v.body,
+       i.seq IS NOT NULL AS ignored
+FROM task_event e JOIN events v ON v.seq = e.position
+LEFT JOIN ignored_ends i ON i.seq = e.position AND i.task = e.task
+WHERE e.task = ? ORDER BY e.position
+"""
+_UNIT_EVENTS = """
+SELECT position AS seq, time, what, unit, generation, pid, adopted, code, signal, error
+FROM unit_event WHERE unit = ? ORDER BY position
+"""
+_ORDERED_BY = """
+SELECT u.position AS seq, u.time, u.what, u.unit, u.generation, u.pid, u.adopted, u.code, u.signal, u.error
+FROM unit_event u JOIN unit_event o ON o.unit = u.unit AND o.generation = u.generation AND o.what = 'ordered'
+WHERE o.decision = ? AND u.what IN ('ordered', 'started', 'ready') ORDER BY u.position
+"""
+_EXITS_OF_TASK = """
+SELECT u.position AS seq, u.time, u.what, u.unit, u.generation, u.pid, u.adopted, u.code, u.signal, u.error
+FROM attempts a JOIN unit_event u ON u.unit = a.worker AND u.generation = a.generation
+WHERE u.what = 'exited' AND u.position > a.seq AND a.task = ? AND a.outcome IN ('lost', 'running', 'dead')
+ORDER BY u.position
+"""
+_INTENTS = (
+    "SELECT position AS seq, time, source, target, intent, restart, reason FROM intent WHERE target = ?"
+)
+_DECISION = """
+SELECT d.seq, epoch_us(d.time) AS time, d.elf, d.kind, d.target, d.choice, d.text, d.policy, d.version, d.mode,
+       d.mana_cost, d.trigger, d.epoch, d.stale, v.body
+FROM decisions d JOIN events v ON v.seq = d.seq WHERE d.id = ? ORDER BY d.seq LIMIT 1
+"""
+_DECISIONS_ABOUT = """
+SELECT seq, epoch_us(time) AS time, elf, kind, target, choice, text, policy, version, mode, mana_cost, epoch, stale
+FROM decisions WHERE target = ? ORDER BY seq
+"""
+_DECISIONS_ON = "SELECT id FROM decisions WHERE trigger = ? AND target = ? ORDER BY seq"
+_EFFECTS = """
+SELECT e.position AS seq, e.time, e.what, e.target, e.step, e.ok, e.detail, e.error, e.took_ms, d.choice
+FROM effect e JOIN decision d ON d.id = e.decision WHERE e.decision = ? ORDER BY e.position
+"""
+_EFFECTS_ABOUT = """
+SELECT e.position AS seq, e.time, e.what, e.target, e.step, e.ok, e.detail, e.error, e.took_ms, d.choice
+FROM effect e JOIN decision d ON d.id = e.decision WHERE d.target = ? ORDER BY e.position
+"""
+_EVENT = "SELECT seq, epoch_us(time) AS time, type, entity FROM events WHERE seq = ?"
