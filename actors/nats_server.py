@@ -1,9 +1,11 @@
 """The node's own nats-server: its configuration, its port, its stream and its queues' consumers."""
 
+import asyncio
 import json
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,6 +17,7 @@ from actors.connection import Connection, Credentials
 from actors.jetstream import jetstream_api
 from actors.permissions import User, authorization, issue, write_secret
 from events.log import LogUnreachable
+from events.observations import QueueSample
 from events.subjects import LOG, queue_filter
 
 DATA = Path(__file__).parents[1] / "nats"
@@ -110,3 +113,21 @@ def write_address(data: Path, url: str, node: str) -> None:
     """Tell the command line where the server of this data folder is."""
     path = data / "node.json"
     write_secret(path, msgspec.json.encode({"node": node, "nats_url": url}))
+
+
+async def queue_states(connection: Connection, names: Sequence[str]) -> tuple[QueueSample, ...]:
+    """Ask the server for queues; one that it does not answer for is left out, never read as 0."""
+    answers = await asyncio.gather(
+        *(jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{name}", None, 2.0) for name in names)
+    )
+    return tuple(
+        QueueSample(
+            queue=name,
+            pending=answer["num_pending"],
+            in_flight=answer["num_ack_pending"],
+            pulls=answer["num_waiting"],
+            redelivered=answer["num_redelivered"],
+        )
+        for name, answer in zip(names, answers, strict=True)
+        if "error" not in answer
+    )

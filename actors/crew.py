@@ -1,0 +1,200 @@
+"""Who works in a node: the actors, in the order they start, and where each one's mail goes."""
+
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pykka
+
+from actors.bus import Bus
+from actors.clock import Clock
+from actors.config import Forest, Worker
+from actors.elf import Due, ElfActor
+from actors.elves import Policy
+from actors.executor import Executor, TakeOver
+from actors.feed import Feed
+from actors.ground import Ground
+from actors.journal import Journal
+from actors.nats_server import queue_states
+from actors.policies import POLICIES
+from actors.projector import Projector
+from actors.roster import Roster
+from actors.runtime import Down, Watcher, tell
+from actors.sampler import Begin, Living, Sampler
+from actors.snapshots import Snapshots
+from actors.supervisor import ChildSpec
+from actors.units import Launch, launch_of
+from actors.worker_orders import UnitPlan
+from events.observations import QueueSample
+
+Ref = pykka.ActorRef[Any]
+
+
+class Crew:
+    """Makes every actor, again after a failure; `refs` always names the living ones."""
+
+    def __init__(
+        self,
+        forest: Callable[[], Forest],
+        ground: Ground,
+        data: Path,
+        bus: Bus,
+        clock: Clock,
+        journal: Journal,
+        feed: Feed,
+        snapshots: Snapshots,
+        epoch: int,
+        die: Callable[[str], None],
+    ) -> None:
+        self._forest = forest
+        self._ground = ground
+        self._data = data
+        self._bus = bus
+        self._clock = clock
+        self._journal = journal
+        self._feed = feed
+        self._snapshots = snapshots
+        self._epoch = epoch
+        self._die = die
+        self.refs: dict[str, Ref] = {}
+
+    @property
+    def readers(self) -> set[str]:
+        """Everybody who reads the log."""
+        return {"projector", "roster", "executor", *(policy.name for policy in POLICIES)}
+
+    def specs(self) -> Sequence[ChildSpec]:
+        """Return the children of the node's supervisor; the executor stops before what it needs."""
+        makers: dict[str, Callable[[Watcher, Down | None], Ref]] = {
+            "projector": self._projector,
+            "roster": self._roster,
+            "sampler": self._sampler,
+            "executor": self._executor,
+            **{policy.name: self._elf(policy) for policy in POLICIES},
+        }
+        return [ChildSpec(name, self._kept(name, make)) for name, make in makers.items()]
+
+    def tell(self, name: str, message: object) -> bool:
+        """Send a message to whoever has that name now; False when nobody is there."""
+        ref = self.refs.get(name)
+        return ref is not None and tell(ref, message)
+
+    def knows(self, unit: str) -> bool:
+        """Tell whether the configuration in force has this unit."""
+        return self._plan(unit) is not None
+
+    def _kept(
+        self, name: str, make: Callable[[Watcher, Down | None], Ref]
+    ) -> Callable[[Watcher, Down | None], Ref]:
+        def start(watcher: Watcher, down: Down | None) -> Ref:
+            ref = make(watcher, down)
+            self.refs[name] = ref
+            return ref
+
+        return start
+
+    def _elf(self, policy: Policy[Any]) -> Callable[[Watcher, Down | None], Ref]:
+        def start(watcher: Watcher, down: Down | None) -> Ref:
+            return ElfActor.start(
+                watcher,
+                policy,
+                self._journal,
+                self._clock,
+                self._snapshots,
+                self._feed.subscribe,
+                self._due,
+                lambda why: self._die(f"another node leads: {why}"),
+                self._epoch,
+                (down.position, down.error) if down else None,
+            )
+
+        return start
+
+    def _due(self, due: Due) -> None:
+        self.tell("sampler", due)
+
+    def _projector(self, watcher: Watcher, _: Down | None) -> Ref:
+        return Projector.start(watcher, self._data, self._clock, self._feed.subscribe, self._journal.write)
+
+    def _roster(self, watcher: Watcher, _: Down | None) -> Ref:
+        return Roster.start(watcher, self._clock, self._feed.subscribe)
+
+    def _sampler(self, watcher: Watcher, down: Down | None) -> Ref:
+        ref = Sampler.start(
+            watcher,
+            self._journal,
+            self._clock,
+            lambda: self._forest().node.sample_s,
+            lambda unit: bool((plan := self._plan(unit)) and plan.queue),
+            self._ask_queues,
+        )
+        if down:
+            tell(ref, Begin())
+        return ref
+
+    def _executor(self, watcher: Watcher, down: Down | None) -> Ref:
+        ref = Executor.start(
+            watcher,
+            self._forest().node.name,
+            self._journal,
+            self._clock,
+            lambda: self._ground.keeper,
+            self._plan,
+            self._feed.subscribe,
+            self._publish,
+            lambda living: self.tell("sampler", Living(living)),
+        )
+        if down:
+            tell(ref, TakeOver(max(self._epoch, down.position), lambda: None))
+        return ref
+
+    def _ask_queues(self, reply: Callable[[tuple[QueueSample, ...]], None]) -> None:
+        names = [queue.name for queue in self._forest().queues if queue.serve == "pull"]
+
+        async def ask() -> None:
+            reply(await queue_states(self._bus.connection, names))
+
+        self._bus.spawn(ask)
+
+    def _publish(self, subject: str, data: bytes) -> None:
+        self._bus.spawn(lambda: self._bus.connection.client.publish(subject, data))
+
+    def _plan(self, unit: str) -> UnitPlan | None:
+        """How a unit is launched and stopped by the configuration in force; None when it has no such unit."""
+        forest = self._forest()
+        try:
+            worker = forest.worker_of(unit)
+        except LookupError:
+            return None
+        return UnitPlan(
+            unit=unit,
+            pool=worker.name,
+            queue=worker.queue,
+            stop_signal=signal.Signals[f"SIG{worker.stop_signal}"],
+            stop_wait_s=worker.stop_wait_s,
+            launch=self._launch(forest, unit, worker.name),
+            secret=self._secret(worker),
+        )
+
+    def _launch(self, forest: Forest, unit: str, pool: str) -> Callable[[int, str], Launch]:
+        def launch(generation: int, marker: str) -> Launch:
+            return launch_of(
+                forest,
+                unit,
+                generation=generation,
+                marker=marker,
+                nats_url=self._ground.server.url,
+                writer=pool,
+                data=self._data,
+            )
+
+        return launch
+
+    def _secret(self, worker: Worker) -> str | None:
+        """A runner's own credentials, handed to it through a pipe."""
+        if not worker.queue:
+            return None
+        credentials = self._ground.server.credentials[f"worker-{worker.name}"]
+        return msgspec.json.encode(credentials).decode()
