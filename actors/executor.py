@@ -84,7 +84,8 @@ class Executor(Actor):
         self._workers: dict[str, pykka.ActorRef[WorkerActor]] = {}
         self._stopping: StopAll | None = None
         self._reported: set[tuple[str, int]] = set()
-        self._asked: set[tuple[str, int]] = set()
+        self._asked: set[str] = set()
+        self._ended: set[str] = set()
         self._early: list[Exit] = []
         self._subscription: Subscription
 
@@ -139,11 +140,12 @@ class Executor(Actor):
             case EffectVerified() | EffectFailed():
                 for standing in self._standing.values():
                     standing.settle(body)
+                if self._stopping and not body.decision:
+                    self._ended.add(body.target)
+                    self._stop_next()
             case WorkerExited(unit=unit, generation=generation) if self._epoch:
                 self._say_living()
                 self._give_back(unit, generation)
-                if self._stopping:
-                    self._stop_next()
             case WorkerStarted() if self._epoch:
                 self._say_living()
             case IntentSet(intent=intent, target=target) if self._epoch:
@@ -316,11 +318,15 @@ class Executor(Actor):
     # --- stopping --------------------------------------------------------------------------------------------
 
     def _stop_next(self) -> None:
-        """End those that nobody living depends on; the rest follows as exits come in."""
+        """End those that nobody living depends on; the rest follows as these are gone."""
         order = self._stopping
         if order is None:
             return
-        living = {unit.name: unit for unit in self._units.units.values() if unit.alive}
+        living = {
+            unit.name: unit
+            for unit in self._units.units.values()
+            if (unit.alive or unit.name in self._asked) and unit.name not in self._ended
+        }
         if not living:
             self._stopping = None
             order.done()
@@ -332,8 +338,8 @@ class Executor(Actor):
             for pool in worker.after
         }
         for unit in living.values():
-            if unit.pool not in needed and (unit.name, unit.generation) not in self._asked:
-                self._asked.add((unit.name, unit.generation))
+            if unit.pool not in needed and unit.name not in self._asked:
+                self._asked.add(unit.name)
                 self._worker(unit.name).tell(End("", unit.generation, again=False))
 
 
