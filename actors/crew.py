@@ -137,7 +137,7 @@ class Crew:
     def _executor(self, watcher: Watcher, down: Down | None) -> Ref:
         ref = Executor.start(
             watcher,
-            self._forest().node.name,
+            self._ground.marker,
             self._journal,
             self._clock,
             lambda: self._ground.keeper,

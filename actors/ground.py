@@ -53,13 +53,24 @@ class Ground:
         if not self._given_url:
             self.start_server()
             self._await_server()
-        write_address(self.data, self.server.url, self.forest.node.name)
+        write_address(self.data, self.server.url, self.forest.node.name, self.marker)
 
     def issue(self) -> None:
         """Write the server's files for the configuration in force."""
         pools = {worker.name: worker.queue for worker in self.forest.workers if worker.queue}
         users = users_of(self.forest.node.name, pools)
         self.server = prepare(self.data, self.forest.node.name, self.forest.log.sync, users, self._given_url)
+
+    @property
+    def marker(self) -> str:
+        """What all processes of this folder carry first in ELF_UNIT.
+
+        The name alone would not do: two forests of one name on one machine would end each other's workers.
+        """
+        path = self.data / "run" / "instance"
+        if not path.exists():
+            path.write_text(secrets.token_hex(4))
+        return f"{self.forest.node.name}.{path.read_text().strip()}"
 
     def env_key(self) -> bytes:
         """Return the key that hides values of `env` in digests, made once for the folder."""
@@ -85,7 +96,7 @@ class Ground:
             return
         self._generation += 1
         nonce = secrets.token_hex(6)
-        marker = f"{self.forest.node.name}:{NATS_UNIT}:{self._generation}:{nonce}"
+        marker = f"{self.marker}:{NATS_UNIT}:{self._generation}:{nonce}"
         self.keeper.start(
             StartRequest(
                 unit=NATS_UNIT,

@@ -109,10 +109,10 @@ async def ensure_queue(connection: Connection, queue: str, slots: int) -> None:
         raise LogUnreachable(f"expected the consumer of queue {queue}, got {answer['error']['description']}")
 
 
-def write_address(data: Path, url: str, node: str) -> None:
+def write_address(data: Path, url: str, node: str, marker: str) -> None:
     """Tell the command line where the server of this data folder is."""
     path = data / "node.json"
-    write_secret(path, msgspec.json.encode({"node": node, "nats_url": url}))
+    write_secret(path, msgspec.json.encode({"node": node, "nats_url": url, "marker": marker}))
 
 
 async def queue_states(connection: Connection, names: Sequence[str]) -> tuple[QueueSample, ...]:

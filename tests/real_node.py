@@ -61,6 +61,12 @@ class RealNode:
         self._connection: Connection | None = None
         self.configure(toml)
 
+    @property
+    def marker(self) -> str:
+        """What every process of this folder carries first in ELF_UNIT."""
+        instance = self.data / "run" / "instance"
+        return f"{self.name}.{instance.read_text().strip() if instance.exists() else 'never'}"
+
     def configure(self, toml: str) -> None:
         """Write forest.toml anew."""
         head = f'[node]\nname = "{self.name}"\ndata = "data"\nsample_s = {self._sample_s}\n'
@@ -118,7 +124,7 @@ class RealNode:
         assert self.process
         self.process.terminate()
         code = await self.ended(seconds)
-        assert marked(f"{self.name}:") == []
+        assert marked(f"{self.marker}:") == []
         assert keeper is None or keeper.alive() is False
         return code
 
@@ -138,7 +144,7 @@ class RealNode:
                 self.process.kill()
             await self.ended()
         keeper = self._keeper()
-        sweep(f"{self.name}:", signal.SIGKILL)
+        sweep(f"{self.marker}:", signal.SIGKILL)
         if keeper:
             with keeper:
                 keeper.signal(signal.SIGKILL)
@@ -270,7 +276,7 @@ class RealNode:
 
     def signal_server(self, number: int) -> None:
         """Send a signal to the node's nats-server."""
-        (pid,) = marked(f"{self.name}:nats:")
+        (pid,) = marked(f"{self.marker}:nats:")
         os.kill(pid, number)
 
 
