@@ -1,0 +1,326 @@
+"""A person's or a script's side of a forest: asks the node, says what people want, reads the log."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import AuthorizationError, NoRespondersError
+from nats.errors import Error as NatsError
+
+from actors.connection import Connection, Credentials, connect, read_credentials
+from actors.jetstream import BATCH_LIMIT, JetStreamLog
+from events.codec import decode, encode
+from events.envelope import Envelope, Recorded
+from events.event import Event
+from events.log import Conflict, Entry, Expect, LogUnreachable, entry
+from events.observations import Intent, IntentSet
+from events.subjects import EVERYTHING, LOG, task_filter, token
+from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskSubmitted
+
+Role = Literal["operator", "client"]
+
+PAYLOAD_LIMIT = 256 * 1024
+# An atomic batch is held open by the server, so one batch of great payloads is cut before it holds this much.
+BATCH_BYTES = 4 * 1024 * 1024
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_CONNECT_S = 5.0
+_RETRY_S = (0.1, 0.3, 1.0, 3.0)
+
+
+class ClientError(Exception):
+    """What a command answers in one line; `code` is its exit code."""
+
+    def __init__(self, text: str, code: int = 2) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class NodeUnreachable(ClientError):
+    """Neither the node nor its server answers."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, 4)
+
+
+class Place:
+    """Where a forest is: its data folder on this machine, the address of its server, or both."""
+
+    def __init__(self, data: Path | None, nats: str = "") -> None:
+        self.data = data
+        self.nats = nats
+
+    def __str__(self) -> str:
+        return _without_password(self.nats) if self.nats else str(self.data)
+
+    def credentials(self, role: Role) -> Credentials:
+        """Return how to log in as a role. Raises NodeUnreachable that says what is missing."""
+        parts = urlsplit(self.nats)
+        if parts.username:
+            host = parts.netloc.rpartition("@")[2]
+            user = unquote(parts.username)
+            source = f"{user}.cli" if user in ("operator", "client") else f"client.{user}"
+            return Credentials(
+                url=f"{parts.scheme}://{host}",
+                user=user,
+                password=unquote(parts.password or ""),
+                source=source,
+            )
+        if self.data is None:
+            raise ClientError(
+                f"expected a user in the address, got {self.nats}; try --nats nats://USER:PASSWORD@HOST:PORT"
+                " or --data DIR"
+            )
+        try:
+            known = read_credentials(self.data / "secrets" / f"{role}.json")
+        except FileNotFoundError:
+            raise NodeUnreachable(
+                f"expected a forest in {self.data}, got no secrets/{role}.json there;"
+                " try elf node --config forest.toml, or --data DIR"
+            ) from None
+        except (OSError, msgspec.DecodeError) as problem:
+            raise ClientError(f"expected to read {self.data}/secrets/{role}.json, got: {problem}") from None
+        return msgspec.structs.replace(known, url=self.nats) if self.nats else known
+
+
+class Client:
+    """One connection in one role. One asyncio loop; close it after use, best by `async with`."""
+
+    def __init__(self, connection: Connection, place: Place) -> None:
+        self.connection = connection
+        self.place = place
+        self.log = JetStreamLog(connection)
+        self.source = connection.credentials.source
+
+    @classmethod
+    async def open(cls, place: Place, role: Role = "operator", *, patient: bool = False) -> "Client":
+        """Connect. A patient client reconnects for ever afterwards. Raises NodeUnreachable."""
+        credentials = place.credentials(role)
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await _knock(credentials.url)
+                connection = await connect(credentials, f"elf-{role}", attempts=0)
+                if patient:  # the first one tells a wrong password from a server that is away
+                    await connection.close()
+                    connection = await connect(credentials, f"elf-{role}")
+        except AuthorizationError as problem:
+            raise NodeUnreachable(
+                f"expected {credentials.url} to know the user {credentials.user}, got a refusal;"
+                " try the data folder of the node that runs there"
+            ) from problem
+        except (TimeoutError, NatsError, OSError) as problem:
+            raise NodeUnreachable(
+                f"expected a running node at {credentials.url}, got no answer; try elf node --config FILE"
+            ) from problem
+        return cls(connection, place)
+
+    async def close(self) -> None:
+        """Flush and close the connection."""
+        await self.connection.close()
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def ask(self, verb: str, body: object = None, timeout: float = 5.0) -> dict[str, Any]:
+        """Ask the node. Raises NodeUnreachable when it does not answer, ClientError when it says no."""
+        data = msgspec.json.encode({} if body is None else body)
+        try:
+            reply = await self.connection.client.request(f"ctl.{verb}", data, timeout=timeout)
+        except (NoRespondersError, TimeoutError, NatsError, OSError) as problem:
+            quick = isinstance(problem, NoRespondersError)
+            raise NodeUnreachable(
+                f"expected a running node at {self.connection.credentials.url}, got"
+                f" {'a server without one' if quick else f'no answer to {verb} within {timeout:g} s'};"
+                " try elf node --config forest.toml"
+            ) from problem
+        answer: dict[str, Any] = msgspec.json.decode(reply.data)
+        if not answer.pop("ok", False):
+            raise ClientError(str(answer.get("error", "the node refused")), int(answer.get("code", 1)))
+        return answer
+
+    def envelope(self, body: Event, correlation: str = "", cause: str = "") -> Envelope:
+        """Wrap what this user says, with a fresh id and the time of this machine."""
+        return Envelope(
+            id=secrets.token_hex(8),
+            time=time.time_ns() // 1000,
+            source=self.source,
+            cause=cause,
+            correlation=correlation,
+            body=body,
+        )
+
+    async def submit(
+        self, tasks: Sequence[TaskSubmitted], done: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Append tasks, up to 1,000 at once. Raises ClientError that names the ids that exist already."""
+        entries = [
+            entry(self.envelope(task, task.task), Expect(task_filter(task.queue, task.task), 0))
+            for task in tasks
+        ]
+        stored = 0
+        for batch in _cut(entries):
+            await self._submit_batch(batch, stored)
+            stored += len(batch)
+            done(stored)
+
+    async def _submit_batch(self, batch: Sequence[Entry], before: int) -> None:
+        for pause in (*_RETRY_S, None):
+            try:
+                await self.log.append(batch)
+                return
+            except LogUnreachable:
+                # It may be stored or not. The same ids again are harmless, and refused only if it is.
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            except Conflict:
+                known = [item for item in batch if not await self._is_ours(item)]
+                if not known:
+                    return
+                await self._explain_known(known, before)
+
+    async def _is_ours(self, item: Entry) -> bool:
+        """Tell whether this very submission stands in the log: then an earlier try succeeded."""
+        last = await self.log.last(item.subject)
+        return last is not None and last.id == item.envelope.id
+
+    async def _explain_known(self, batch: Sequence[Entry], before: int) -> None:
+        known = []
+        for item in batch:
+            assert item.expect is not None
+            last = await self.log.last(item.expect.filter)
+            if last:
+                known.append(
+                    f"{item.envelope.correlation} (last event: {last.type} at position {last.position})"
+                )
+        if not known:
+            raise Conflict("expected the log to take the tasks, got a conflict with nothing; try again")
+        more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+        told = f"; the {before} tasks before this batch are submitted" if before else ""
+        raise ClientError(
+            f"expected ids that are new, got {', '.join(known[:5])}{more}; try without an id{told}", 1
+        )
+
+    async def find(self, task: str) -> Recorded | None:
+        """Return the last event of a task, whatever its queue."""
+        return await self.log.last(task_filter("*", token(task, "task id")))
+
+    async def cancel(self, task: str, reason: str = "") -> int:
+        """Withdraw a task; returns the position. Raises ClientError if it is unknown or has ended."""
+        for _ in range(20):
+            last = await self.find(task)
+            if last is None:
+                raise ClientError(f"expected a task of this forest, got {task!r}; try elf tasks", 1)
+            if isinstance(last.body, TaskFinished | TaskDied | TaskCancelled):
+                raise ClientError(f"expected a task that has not ended, got {task}: {last.type}", 1)
+            queue = last.subject.split(".")[4]
+            body = TaskCancelled(task=task, queue=queue, reason=reason)
+            expect = Expect(task_filter(queue, task), last.position)
+            try:
+                receipt = await self.log.append([entry(self.envelope(body, task, last.id), expect)])
+            except Conflict:  # something happened to it meanwhile; look again
+                continue
+            return receipt.positions[-1]
+        raise Conflict(
+            f"expected {task} to keep still for a cancellation, got 20 changes in a row; try again"
+        )
+
+    async def intend(self, target: str, intent: Intent, *, restart: bool = False, reason: str = "") -> int:
+        """Say what a worker shall do; returns the position. Works while no node leads."""
+        body = IntentSet(target=token(target, "worker"), intent=intent, restart=restart, reason=reason)
+        receipt = await self.log.append([entry(self.envelope(body))])
+        return receipt.positions[-1]
+
+    async def read(
+        self, after: int = 0, until: int | None = None, filter: str = EVERYTHING, batch: int = 1000
+    ) -> AsyncIterator[list[Recorded]]:
+        """Yield what stands in the log behind `after`, in order; needs neither a node nor a consumer."""
+        while until is None or after < until:
+            chunk, more = await self._read_batch(after, filter, batch)
+            if until is not None:
+                chunk = [event for event in chunk if event.position <= until]
+            if chunk:
+                after = chunk[-1].position
+                yield chunk
+            if not more or not chunk:
+                return
+
+    async def _read_batch(self, after: int, filter: str, batch: int) -> tuple[list[Recorded], bool]:
+        """Read up to `batch` events in one request; the second value says whether more stand behind them."""
+        events: list[Recorded] = []
+        end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        async def take(message: Msg) -> None:
+            headers = message.headers or {}
+            status = headers.get("Status")
+            if status is None:
+                event = decode(int(headers["Nats-Sequence"]), headers["Nats-Subject"], bytes(message.data))
+                events.append(event)
+            elif not end.done():
+                end.set_result(status == "204" and int(headers.get("Nats-Num-Pending", "0")) > 0)
+
+        query = {"seq": after + 1, "batch": batch, "next_by_subj": filter}
+        client = self.connection.client
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, cb=take)
+        try:
+            await client.publish(f"$JS.API.DIRECT.GET.{LOG}", msgspec.json.encode(query), reply=inbox)
+            async with asyncio.timeout(10):
+                more = await end
+        except (TimeoutError, NatsError, OSError) as problem:
+            raise LogUnreachable(
+                f"expected the events behind {after}, got {type(problem).__name__}; is the server up?"
+            ) from problem
+        finally:
+            await subscription.unsubscribe()
+        return events, more
+
+
+async def _knock(url: str) -> None:
+    """Open and close a connection: the client of NATS would try a closed port for ever."""
+    parts = urlsplit(url)
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port or 4222)
+    writer.close()
+
+
+def new_ids(count: int) -> list[str]:
+    """Return fresh task ids that sort by the time they were made."""
+    stamp = time.time_ns() // 1_000_000
+    start = (stamp << 40) | int.from_bytes(os.urandom(4), "big")
+    return [_spell(start + number) for number in range(count)]
+
+
+def _spell(number: int) -> str:
+    letters = []
+    for _ in range(18):
+        number, low = divmod(number, 32)
+        letters.append(_LETTERS[low])
+    return "".join(reversed(letters)).lstrip("0")
+
+
+def _cut(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    size = 0
+    for item in entries:
+        length = len(encode(item.envelope))
+        if batch and (len(batch) == BATCH_LIMIT or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += length
+    if batch:
+        yield batch
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,49 @@
+"""How a command fails: one line on stderr and an exit code."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What scripts may rely on."""
+
+    FINE = 0
+    NO = 1
+    USAGE = 2
+    DAMAGED = 3
+    UNREACHABLE = 4
+    CANNOT_SAY = 5
+
+
+class Failure(Exception):
+    """A command's answer when it cannot do what was asked."""
+
+    def __init__(self, text: str, code: int = Exit.USAGE) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def explain(problem: BaseException) -> tuple[str, int] | None:
+    """Return the line and the exit code of an expected problem, None for a defect of ours."""
+    code = getattr(problem, "code", None)
+    if isinstance(problem, Exception) and isinstance(code, int):
+        return str(problem), code
+    from events.log import LogDamaged, LogError, LogUnreachable
+
+    if isinstance(problem, LogError):
+        for kind, number in ((LogDamaged, Exit.DAMAGED), (LogUnreachable, Exit.UNREACHABLE)):
+            if isinstance(problem, kind):
+                return str(problem), number
+        return str(problem), Exit.NO
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return f"expected to use {problem.filename}, got: {problem.strerror}", Exit.USAGE
+    return None
+
+
+def closest(name: str, known: list[str]) -> str:
+    """Return advice for an unknown name: the nearest known one, or what there is."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"try {near[0]}"
+    return f"try one of: {', '.join(sorted(known)[:12])}" if known else "there is none yet"

@@ -1,0 +1,65 @@
+"""`elf sql`: one question to the log's tables, from the running node or the stopped folder."""
+
+import csv
+import sys
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import Parameter
+
+from actors.faces.console.failure import Exit, Failure
+from actors.faces.console.options import HERE, WhereOption
+from actors.faces.console.output import note, show_json, show_table
+from actors.faces.console.reading import Answer, Reading
+
+_NUMBERS = ("INT", "FLOAT", "DOUBLE", "DECIMAL", "HUGEINT")
+
+
+def sql(
+    query: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    format: Literal["table", "csv", "json"] = "table",
+    limit: Annotated[int, Parameter(name=["--limit", "-n"])] = 1000,
+    json: bool = False,
+    where: WhereOption = HERE,
+) -> int:
+    """Run one SELECT on the events, tasks, workers and decisions; docs/sql.md lists every view.
+
+    Parameters
+    ----------
+    query
+        One SELECT, EXPLAIN or DESCRIBE; "-" reads it from standard input.
+    format
+        table, csv, or json: a list of objects.
+    limit
+        At most so many rows; stderr tells when there were more.
+    json
+        The same as --format json.
+    """
+    if limit < 1:
+        raise Failure(f"expected --limit of at least 1, got {limit}")
+    text = sys.stdin.read() if query == "-" else query
+    with Reading(where.place()) as reading:
+        answer = reading.ask(text, limit=limit)
+    if json or format == "json":
+        show_json(answer.records())
+    elif format == "csv":
+        _write_csv(answer)
+    else:
+        numbers = [at for at, kind in enumerate(answer.types) if kind.upper().startswith(_NUMBERS)]
+        show_table(answer.columns, [[_cell(value) for value in row] for row in answer.rows], numbers)
+    if answer.truncated:
+        note(f"more rows than {limit}; try --limit or a LIMIT in the query")
+    return Exit.FINE
+
+
+def _write_csv(answer: Answer) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(answer.columns)
+    for row in answer.rows:
+        writer.writerow(["" if value is None else _cell(value) for value in row])
+
+
+def _cell(value: Any) -> Any:
+    return msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value

@@ -1,0 +1,150 @@
+"""`elf status` and `elf mana`: the whole forest at one look."""
+
+import asyncio
+from typing import Any
+
+from actors.client import Client, Place
+from actors.faces.console.failure import Exit
+from actors.faces.console.options import HERE, Language, WhereOption, language
+from actors.faces.console.output import clock, show_json, show_table, size, span
+from actors.faces.console.words import say
+
+
+async def ask_status(place: Place) -> dict[str, Any]:
+    """Return the node's own page. Raises NodeUnreachable."""
+    async with await Client.open(place, "client") as client:
+        return await client.ask("status")
+
+
+def status(*, json: bool = False, lang: Language | None = None, where: WhereOption = HERE) -> int:
+    """Show workers, queues, elves, alerts and what was done lately.
+
+    Parameters
+    ----------
+    json
+        Print the page as JSON; docs/commands.md has its shape.
+    lang
+        en or ja.
+    """
+    page = asyncio.run(ask_status(where.place()))
+    if json:
+        show_json(page)
+        return Exit.FINE
+    choice = language(lang)
+    _print_node(page["node"], choice)
+    show_page(page, choice)
+    return Exit.FINE
+
+
+def show_page(page: dict[str, Any], lang: Language) -> None:
+    """Print everything of a status page but its node."""
+    _print_workers(page["workers"], lang)
+    _print_queues(page["queues"], lang)
+    _print_elves(page, lang)
+    _print_news(page, lang)
+
+
+def _print_node(node: dict[str, Any], lang: Language) -> None:
+    since = clock(int(float(node["started"]) * 1e6))
+    print(
+        f"{say('node', lang)} {node['id']} {node['version']}  {node['role']}  pid {node['pid']}"
+        f"  {say('since', lang)} {since}  {say('position', lang)} {node['position']}  {node['data']}"
+    )
+
+
+def _print_workers(workers: list[dict[str, Any]], lang: Language) -> None:
+    print()
+    if not workers:
+        print(say("no workers", lang))
+        return
+    words = ("worker", "state", "cpu", "memory", "tasks/h", "done", "errors", "restarts", "uptime", "pid")
+    headings = ["CPU" if word == "cpu" else "PID" if word == "pid" else say(word, lang) for word in words]
+    rows = []
+    for worker in workers:
+        cpu = worker["cpu_percent"]
+        memory = size(worker["memory_bytes"])
+        if worker["memory_limit_bytes"]:
+            memory += f" / {size(worker['memory_limit_bytes'])}"
+        rows.append(
+            [
+                worker["name"],
+                say(worker["state"], lang),
+                "-" if cpu is None else f"{cpu:.1f}%",
+                memory,
+                worker["tasks_per_hour"],
+                worker["tasks_processed"],
+                worker["errors"],
+                worker["restarts"],
+                span(worker["uptime_s"]),
+                worker["pid"],
+            ]
+        )
+    show_table(headings, rows, numbers=(2, 3, 4, 5, 6, 7, 8, 9))
+
+
+def _print_queues(queues: list[dict[str, Any]], lang: Language) -> None:
+    if not queues:
+        return
+    print()
+    headings = [say(word, lang) for word in ("queue", "pending", "in flight", "oldest", "in/min", "out/min")]
+    rows = [
+        [
+            row["name"],
+            row["pending"],
+            row["in_flight"],
+            span(row["oldest_age_s"] or None),
+            row["arrival_per_min"],
+            row["done_per_min"],
+        ]
+        for row in queues
+    ]
+    show_table(headings, rows, numbers=(1, 2, 3, 4, 5))
+
+
+def _print_elves(page: dict[str, Any], lang: Language) -> None:
+    print()
+    headings = [say(word, lang) for word in ("elf", "mode", "mana", "deferred", "doing")]
+    rows = [
+        [elf["name"], say(elf["mode"], lang), elf["mana"], elf["deferred"], elf["doing"]]
+        for elf in page["elves"]
+    ]
+    show_table(headings, rows, numbers=(2, 3))
+
+
+def _print_news(page: dict[str, Any], lang: Language) -> None:
+    if page["alerts"]:
+        print(f"\n{say('alerts', lang)}")
+        for alert in page["alerts"]:
+            print(
+                f"  {_moment(alert['opened'])}  {alert['severity']}  {alert['cause']} {alert['target']}"
+                f"  {alert['text']}"
+            )
+    if page["actions"]:
+        print(f"\n{say('actions', lang)}")
+        for action in page["actions"][:10]:
+            print(f"  {_moment(action['time'])}  {action['elf']}  {action['text']}  [{action['decision']}]")
+
+
+def _moment(seconds: float) -> str:
+    return clock(int(seconds * 1e6))
+
+
+def mana(*, json: bool = False, lang: Language | None = None, where: WhereOption = HERE) -> int:
+    """Show what each elf may still spend on disturbing the system.
+
+    Parameters
+    ----------
+    json
+        Print {"mana_total", "elves": [...]}.
+    lang
+        en or ja.
+    """
+    page = asyncio.run(ask_status(where.place()))
+    if json:
+        show_json({"mana_total": page["mana_total"], "elves": page["elves"]})
+        return Exit.FINE
+    choice = language(lang)
+    headings = [say(word, choice) for word in ("elf", "mana", "mode", "deferred")]
+    rows = [[elf["name"], elf["mana"], say(elf["mode"], choice), elf["deferred"]] for elf in page["elves"]]
+    show_table(headings, [*rows, [say("total", choice), page["mana_total"], "", ""]], numbers=(1, 3))
+    return Exit.FINE

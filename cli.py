@@ -1,0 +1,108 @@
+"""The command `elf`: which commands there are; their bodies are loaded when they are called."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+CONSOLE = "actors.faces.console"
+
+# name, where its body is, what it is for
+COMMANDS = (
+    ("node", "node:node", "Run a node: supervise the workers of a forest.toml, decide, record."),
+    ("init", "node:init", "Write a commented forest.toml to start from."),
+    ("status", "status:status", "Show workers, queues, elves, alerts and what was done lately."),
+    ("submit", "submit:submit", "Submit one task, or many from JSON lines."),
+    ("task", "tasks:task", "Show one task, or withdraw it (task cancel ID)."),
+    ("tasks", "tasks:tasks", "List tasks, the latest first."),
+    ("worker", "worker:worker", "Start, stop, restart, quiet, pause, resume or signal a worker."),
+    ("logs", "worker:logs", "Show what a worker wrote."),
+    ("why", "why:why", "Tell why: the story of a task, a worker or a decision."),
+    ("replay", "replay:replay", "Decide everything again from the log and compare."),
+    ("sql", "sql:sql", "Run one SELECT on events, tasks, workers and decisions."),
+    ("log", "log:log", "Read the log, verify it, export it."),
+    ("mana", "status:mana", "Show what each elf may still spend on disturbing the system."),
+    ("doctor", "doctor:doctor", "Check the machine, the data folder and the running node."),
+)
+
+app = App(
+    name="elf",
+    help="Supervise worker processes over one durable event log; replay and explain every decision.",
+    help_epilogue=(
+        "Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or configuration, 3 log damaged,"
+        " 4 node not reachable, 5 cannot say. With --debug a failure shows where it came from."
+    ),
+    version_flags=["--version"],
+    help_format="plaintext",
+    help_on_error=False,
+    default_parameter=Parameter(negative=(), show_default=lambda value: value or None),
+    result_action="return_value",
+)
+for _place, (_name, _body, _text) in enumerate(COMMANDS):
+    app.command(f"{CONSOLE}.{_body}", name=_name, help=_text, sort_key=_place)
+
+
+def _version() -> str:
+    from actors.version import version
+
+    return version()
+
+
+app.version = _version
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every failure is one line on stderr and an exit code."""
+    tokens, debug = _take_debug(list(sys.argv[1:] if argv is None else argv))
+    try:
+        answer = app(tokens, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        return int(answer) if isinstance(answer, int) else 0
+    except CycloptsError as problem:
+        if debug:
+            raise
+        return _fail(_usage(problem), 2)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's own flush at exit must not say so again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as problem:
+        if debug:
+            raise
+        return _explained(problem)
+
+
+def _take_debug(tokens: list[str]) -> tuple[list[str], bool]:
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    debug = "--debug" in tokens[:end]
+    if debug and tokens[:1] != ["node"]:
+        tokens.remove("--debug")
+    return tokens, debug
+
+
+def _explained(problem: Exception) -> int:
+    from actors.faces.console.failure import explain
+
+    known = explain(problem)
+    if known is None:
+        return _fail(f"{type(problem).__name__}: {problem}; this is a defect, --debug shows where", 1)
+    return _fail(*known)
+
+
+def _usage(problem: CycloptsError) -> str:
+    """Put the parser's words on one line and name the page that helps."""
+    words = " ".join(str(problem).split()).partition(" Available commands:")[0].rstrip(".")
+    chain = " ".join(problem.command_chain or ())
+    return f"{words[:1].lower()}{words[1:]}; try elf {chain + ' ' if chain else ''}--help"
+
+
+def _fail(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
