@@ -20,7 +20,7 @@ async def test_all_units_start_and_end_with_the_node(tmp_path: Path) -> None:
     async with real_node(tmp_path, toml) as node:
         first = await node.runs("a")
         second, third = await node.runs("b-1"), await node.runs("b-2")
-        assert marked(f"{node.name}:b-1:1:{second.nonce}") == [second.pid]
+        assert marked(f"{node.marker}:b-1:1:{second.nonce}") == [second.pid]
         starts = {body.target: at for at, body in node.all(Decided, rule="start")}
         assert starts["a"] < starts["b-1"]
         assert (await node.worker("a"))["state"] == "running"
@@ -60,7 +60,7 @@ async def test_stop_intent_ends_a_worker_step_by_step_and_nobody_starts_it_again
             ("wait_graceful_shutdown", True),
             ("force_kill_if_needed", True),
         ]
-        assert marked(f"{node.name}:a:") == []
+        assert marked(f"{node.marker}:a:") == []
         ticks = [event.position for event in node.events if event.type == "sampled"]
         await node.wait(lambda events: sum(event.type == "sampled" for event in events) >= len(ticks) + 3)
         assert node.all(WorkerStarted, verified, unit="a") == []
@@ -91,11 +91,11 @@ async def test_a_grandchild_in_a_session_of_its_own_ends_with_the_worker(tmp_pat
     toml = f'[[worker]]\nname = "a"\ncommand = ["sh", "-c", "{script}"]\nstop_wait_s = 2\n'
     async with real_node(tmp_path, toml) as node:
         await node.runs("a")
-        await node.wait(lambda _: len(marked(f"{node.name}:a:")) == 2, what="two processes")
+        await node.wait(lambda _: len(marked(f"{node.marker}:a:")) == 2, what="two processes")
         await node.intend("a", "stop")
         decision, _ = await node.decided("stop", "a")
         await node.saw(EffectVerified, decision=decision.id)
-        assert marked(f"{node.name}:a:") == []
+        assert marked(f"{node.marker}:a:") == []
 
 
 async def test_a_stopped_worker_is_noticed_and_continued_once_then_a_person_is_asked(tmp_path: Path) -> None:
