@@ -55,7 +55,7 @@ class _Teller:
         states = self._query(_TASKS, [id])
         if not states:
             return None
-        lines = [self._task_line(row) for row in self._query(_TASK_EVENTS, [id])]
+        lines = [self._task_line(row) for row in self._query(_TASK_EVENTS, [id, id])]
         for end in self._query(_EXITS_OF_TASK, [id]):
             lines.append(self._unit_line(end))
             for found in self._query(_DECISIONS_ON, [end["seq"], end["unit"]]):
@@ -64,12 +64,8 @@ class _Teller:
         return Story("task", id, title, _in_order(lines))
 
     def worker(self, id: str) -> Story | None:
-        """The life of a unit, or of all units of a pool: generations, intents, decisions and what came of them."""
-        units = self._query(
-            "SELECT name AS id, pool, state, coalesce(generation, 0) AS generation, tasks_processed AS done, errors"
-            " FROM workers WHERE name = ? OR pool = ? ORDER BY name",
-            [id, id],
-        )
+        """The life of a unit, or of a pool: generations, intents, decisions and what came of them."""
+        units = self._query(_WORKERS, [id, id])
         own = [unit for unit in units if unit["id"] == id]
         units = own or units
         if not units:
@@ -201,10 +197,14 @@ _TASKS = "SELECT id, queue, state, attempts FROM tasks WHERE id = ? ORDER BY sub
 _TASK_EVENTS = """
 SELECT e.position AS seq, e.time, e.what, e.task, e.queue, coalesce(e.unit, '') AS unit, e.generation, e.pid,
        e.attempt, e.claim, e.kind, e.error, e.service_ms, e.priority, e.moved_to, e.reason, v.source, v.body,
-       i.seq IS NOT NULL AS ignored
+       e.what IN ('finished', 'failed', 'released') AND t.turn IS NULL AS ignored
 FROM task_event e JOIN events v ON v.seq = e.position
-LEFT JOIN ignored_ends i ON i.seq = e.position AND i.task = e.task
+LEFT JOIN (SELECT * FROM task_turns WHERE task = ?) t ON t.outcome_seq = e.position
 WHERE e.task = ? ORDER BY e.position
+"""
+_WORKERS = """
+SELECT name AS id, pool, state, coalesce(generation, 0) AS generation, tasks_processed AS done, errors
+FROM workers WHERE name = ? OR pool = ? ORDER BY name
 """
 _UNIT_EVENTS = """
 SELECT position AS seq, time, what, unit, generation, pid, adopted, code, signal, error
@@ -212,8 +212,8 @@ FROM unit_event WHERE unit = ? ORDER BY position
 """
 _ORDERED_BY = """
 SELECT u.position AS seq, u.time, u.what, u.unit, u.generation, u.pid, u.adopted, u.code, u.signal, u.error
-FROM unit_event u JOIN unit_event o ON o.unit = u.unit AND o.generation = u.generation AND o.what = 'ordered'
-WHERE o.decision = ? AND u.what IN ('ordered', 'started', 'ready') ORDER BY u.position
+FROM unit_event u JOIN unit_event o ON o.unit = u.unit AND o.generation = u.generation
+WHERE o.what = 'ordered' AND o.decision = ? AND u.what IN ('ordered', 'started', 'ready') ORDER BY u.position
 """
 _EXITS_OF_TASK = """
 SELECT u.position AS seq, u.time, u.what, u.unit, u.generation, u.pid, u.adopted, u.code, u.signal, u.error
@@ -225,12 +225,13 @@ _INTENTS = (
     "SELECT position AS seq, time, source, target, intent, restart, reason FROM intent WHERE target = ?"
 )
 _DECISION = """
-SELECT d.seq, epoch_us(d.time) AS time, d.elf, d.kind, d.target, d.choice, d.text, d.policy, d.version, d.mode,
-       d.mana_cost, d.trigger, d.epoch, d.stale, v.body
+SELECT d.seq, epoch_us(d.time) AS time, d.elf, d.kind, d.target, d.choice, d.text, d.policy, d.version,
+       d.mode, d.mana_cost, d.trigger, d.epoch, d.stale, v.body
 FROM decisions d JOIN events v ON v.seq = d.seq WHERE d.id = ? ORDER BY d.seq LIMIT 1
 """
 _DECISIONS_ABOUT = """
-SELECT seq, epoch_us(time) AS time, elf, kind, target, choice, text, policy, version, mode, mana_cost, epoch, stale
+SELECT seq, epoch_us(time) AS time, elf, kind, target, choice, text, policy, version, mode, mana_cost,
+       epoch, stale
 FROM decisions WHERE target = ? ORDER BY seq
 """
 _DECISIONS_ON = "SELECT id FROM decisions WHERE trigger = ? AND target = ? ORDER BY seq"

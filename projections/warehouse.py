@@ -4,6 +4,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -142,12 +143,15 @@ class Warehouse:
         except duckdb.Error:
             # Perhaps somebody wrote what no column holds, as in `add`; a transaction ends with an error.
             self._rebuild(progress, bounded=True)
-        self._connection.execute("CHECKPOINT")
+        with suppress(duckdb.TransactionException):
+            # Somebody reads: the room of the old tables comes back later, at the next automatic checkpoint.
+            self._connection.execute("CHECKPOINT")
 
     def _rebuild(self, progress: Progress | None, *, bounded: bool) -> None:
         connection, chain, forest = self._connection, Chain(), Forest()
         end = self._chain.position
         self._writer = None
+        writer: Writer | None = None
         connection.begin()
         try:
             writer = Writer(connection, self._empty_tables())
@@ -169,6 +173,8 @@ class Warehouse:
             self._make_views()
             connection.commit()
         except BaseException:
+            if writer:
+                writer.clear()
             connection.rollback()
             raise
         self._forest = forest
@@ -193,6 +199,12 @@ class Warehouse:
         self._writer = None
         _end(self._door, deadline)
         _end(self._connection, deadline)
+
+    def __enter__(self) -> "Warehouse":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _store(self, rows: Rows, chain: Chain, last: int, forest: Forest) -> None:
         connection = self._connection
