@@ -23,6 +23,11 @@ COMMANDS = (
     ("sql", "sql:sql", "Run one SELECT on events, tasks, workers and decisions."),
     ("log", "log:log", "Read the log, verify it, export it."),
     ("mana", "status:mana", "Show what each elf may still spend on disturbing the system."),
+    (
+        "demo",
+        "demo:demo",
+        "Run the example forest for half a minute: work, a crash, its healing and the why.",
+    ),
     ("doctor", "doctor:doctor", "Check the machine, the data folder and the running node."),
 )
 

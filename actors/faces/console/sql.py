@@ -12,7 +12,7 @@ from actors.faces.console.options import HERE, WhereOption
 from actors.faces.console.output import note, show_json, show_table
 from actors.faces.console.reading import Answer, Reading
 
-_NUMBERS = ("INT", "FLOAT", "DOUBLE", "DECIMAL", "HUGEINT")
+_NUMBERS = ("INT", "FLOAT", "DOUBLE", "DECIMAL")
 
 
 def sql(
@@ -47,7 +47,9 @@ def sql(
     elif format == "csv":
         _write_csv(answer)
     else:
-        numbers = [at for at, kind in enumerate(answer.types) if kind.upper().startswith(_NUMBERS)]
+        numbers = [
+            at for at, kind in enumerate(answer.types) if any(word in kind.upper() for word in _NUMBERS)
+        ]
         show_table(answer.columns, [[_cell(value) for value in row] for row in answer.rows], numbers)
     if answer.truncated:
         note(f"more rows than {limit}; try --limit or a LIMIT in the query")

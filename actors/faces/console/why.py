@@ -25,16 +25,21 @@ def why(
     lang
         en or ja.
     """
+    with Reading(where.place()) as reading:
+        return tell(reading, id, lang, json)
+
+
+def tell(reading: Reading, id: str, lang: Language | None, as_json: bool = False) -> int:
+    """Print the story of an id. Raises Failure when nobody has that id."""
     from projections.story import story
 
-    with Reading(where.place()) as reading:
-        told = story(reading.query, id, language=language(lang))
+    told = story(reading.query, id, language=language(lang))
     if told is None:
         raise Failure(
             f"expected a task, worker or decision of this forest, got {id!r}; try elf tasks or elf status",
             Exit.NO,
         )
-    if json:
+    if as_json:
         lines = [{"time": line.time, "position": line.position, "text": line.text} for line in told.lines]
         show_json({"kind": told.kind, "id": told.id, "title": told.title, "lines": lines})
         return Exit.FINE
