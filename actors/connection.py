@@ -1,5 +1,6 @@
 """One NATS connection with a role's credentials, and what went wrong on it."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -57,8 +58,13 @@ class Connection:
             _log.debug("nats: %r", problem)
 
     async def reconnected(self) -> None:
-        """Tell everybody who holds state in the server."""
+        """Tell everybody who holds state in the server, and those who wait for an answer of the old one."""
         self.reconnects += 1
+        # The client has no public way to end its requests; without this each would wait for its time-out.
+        waiting: dict[str, asyncio.Future[Any]] = getattr(self.client, "_resp_map", None) or {}
+        for future in list(waiting.values()):
+            if not future.done():
+                future.set_exception(ConnectionResetError("the server that was asked is gone"))
         for call in list(self._again):
             call()
 

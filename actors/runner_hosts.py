@@ -248,8 +248,8 @@ class Hosts:
             self._loop.add_writer(host.channel, self._send_rest, host)
         for job in jobs:
             job.state = "running"
-        if host.timer is None:
-            self._watch(host)
+        if len(host.parcels) == 1:
+            self._arm(host)
         return True
 
     def _send_rest(self, host: Host) -> None:
@@ -323,27 +323,35 @@ class Hosts:
             host.full = False
             if host.parcels:
                 host.parcels[0].begun = self._loop.time()
+                self._arm(host)
             self._pace.observe(service / len(parcel.jobs))
         self._done(job, outcome)
 
     def _limit(self, parcel: Parcel) -> float:
         return max(job.timeout_s or self._limit_s for job in parcel.jobs)
 
+    def _arm(self, host: Host) -> None:
+        """See that the host's one timer rings in time for the call in front; too early is put right then."""
+        over = host.parcels[0].begun + self._limit(host.parcels[0])
+        if host.timer is None or host.timer.when() > over:
+            if host.timer:
+                host.timer.cancel()
+            host.timer = self._loop.call_at(over, self._watch, host)
+
     def _watch(self, host: Host) -> None:
-        """Look at the call in front when its time is over; one timer for each host, set anew only when it rings."""
+        """Look at the call in front when its time may be over."""
         host.timer = None
         if not host.parcels or host.doom:
             return
-        rest = host.parcels[0].begun + self._limit(host.parcels[0]) - self._loop.time()
-        if rest <= 0:
-            front = host.parcels[0]
-            self._read(host)
+        front = host.parcels[0]
+        limit = self._limit(front)
+        if front.begun + limit <= self._loop.time():
+            self._read(host)  # An answer may lie there while this process was held up.
             if host.parcels and host.parcels[0] is front:
-                limit = self._limit(front)
                 self._end(host, Doom("timeout", f"expected an end within {limit:g} s, got none"))
                 return
-            rest = 0.001
-        host.timer = self._loop.call_later(rest, self._watch, host)
+        if host.parcels:
+            self._arm(host)
 
     def _end(self, host: Host, doom: Doom) -> None:
         if host.doom is None and host.child.lives:
