@@ -47,15 +47,11 @@ def demo(*, lang: Language | None = None) -> int:
     lang
         en or ja, for the story.
     """
-    if not (EXAMPLES / "handlers").is_dir():
-        raise Failure(
-            f"expected the example's handlers in {EXAMPLES}, got none; try it in a checkout", Exit.NO
-        )
     folder = Path(tempfile.mkdtemp(prefix="elf-demo-"))
     show = _Demo(folder)
     try:
         show.start()
-        show.work()
+        fine = show.work()
         show.harm()
         _say(f"\n$ elf why {VICTIM}")
         with Reading(show.place) as reading:
