@@ -8,15 +8,8 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.elves import Policy
-from actors.elves.deliberation import (
-    Mind,
-    decision_id,
-    deliberate,
-    due_of,
-    encode_mind,
-    fold,
-    is_trigger,
-)
+from actors.elves.decider import Decider
+from actors.elves.deliberation import decision_id, due_of
 from actors.feed import Chunk, Subscription
 from actors.journal import Journal, fenced
 from actors.runtime import Actor, Watcher, tell
@@ -37,12 +30,6 @@ class Written(Struct, frozen=True):
     """What became of the batch in flight."""
 
     result: Receipt | Exception
-
-
-class Lead(Struct, frozen=True):
-    """From this epoch on the elf decides."""
-
-    epoch: int
 
 
 class Due(Struct, frozen=True):
@@ -79,25 +66,23 @@ class ElfActor(Actor):
         self._epoch = epoch
         self._resumes = resumes
         self._batch: list[Entry] = []
-        self._last_id = ""
-        self._trigger = 0
         self._due = 0
         self._subscription: Subscription
-        self._mind: Mind[Any]
+        self._decider: Decider
 
     def begin(self) -> None:
         """Restore the snapshot and ask for the events behind it."""
-        self._mind = self._snapshots.load(self._policy)
-        self.position = self._mind.view.timeline.position
+        after, error = self._resumes or (None, "")
+        self._decider = Decider(self._policy, self._snapshots.load(self._policy), self._epoch, after)
+        self.position = self._decider.position
         ref = self.actor_ref
         self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
         self._subscribe(self._subscription)
-        if self._resumes:
-            after, error = self._resumes
+        if after is not None:
             self._journal.write(DeciderResumed(elf=self.name, after=after, error=error[:300]))
 
     def handle(self, message: Any) -> Any:
-        """Take events, receipts, the lead."""
+        """Take events and receipts."""
         match message:
             case Chunk(events=events):
                 for event in events:
@@ -106,8 +91,6 @@ class ElfActor(Actor):
                 self._say_due()
             case Written(result=result):
                 self._written(result)
-            case Lead(epoch=epoch):
-                self._epoch = epoch
             case "again":
                 self._append()
             case _:
@@ -115,42 +98,18 @@ class ElfActor(Actor):
         return None
 
     def _take(self, event: Recorded) -> None:
-        fold(self._policy, self._mind, event)
+        decisions = self._decider.take(event)
         self.position = event.position
-        if self._batch and event.id == self._last_id:
+        if decisions:
+            self._batch = [
+                fenced(self._journal.envelope(decided, id=decision_id(decided)), LEASE, self._epoch)
+                for decided in decisions
+            ]
+            self._append()
+        elif not self._decider.waiting:
             self._batch = []
-        if self._deciding(event) and is_trigger(self._policy, event):
-            self._trigger = event.position
-        if self._trigger and not self._batch:
-            self._decide()
         if event.position % CHECKPOINT_EVERY == 0:
             self._checkpoint()
-
-    def _deciding(self, event: Recorded) -> bool:
-        """Tell whether this elf leads at the event; after a failure it leads again from its own notice on."""
-        if not self._epoch or self._mind.view.timeline.epoch != self._epoch:
-            return False
-        if self._resumes:
-            body = event.body
-            if not (
-                isinstance(body, DeciderResumed) and body.elf == self.name and body.after == self._resumes[0]
-            ):
-                return False
-            self._resumes = None
-            self._trigger = event.position
-        return True
-
-    def _decide(self) -> None:
-        decisions = deliberate(self._policy, self._mind, self._trigger)
-        self._trigger = 0
-        if not decisions:
-            return
-        self._batch = [
-            fenced(self._journal.envelope(decided, id=decision_id(decided)), LEASE, self._epoch)
-            for decided in decisions
-        ]
-        self._last_id = self._batch[-1].envelope.id
-        self._append()
 
     def _append(self) -> None:
         if self._batch:
@@ -161,7 +120,7 @@ class ElfActor(Actor):
         if isinstance(result, Receipt):
             return
         if isinstance(result, Conflict):
-            self._epoch = 0
+            self._decider.step_down()
             self._batch = []
             self._lost(f"{self.name}: {result}")
             return
@@ -171,22 +130,22 @@ class ElfActor(Actor):
         self._clock.later(_AGAIN_S, lambda: _again(ref))
 
     def _say_due(self) -> None:
-        if not self._epoch:
+        if not self._decider.epoch:
             return
-        due = due_of(self._policy, self._mind)
+        due = due_of(self._policy, self._decider.mind)
         if due != self._due:
             self._due = due
             self._tell_due(Due(self.name, due))
 
     def _checkpoint(self) -> None:
-        digest = self._snapshots.save(self._policy.name, self._mind)
-        if self._epoch and self._mind.view.timeline.epoch == self._epoch:
+        digest = self._snapshots.save(self._policy.name, self._decider.mind)
+        if self._decider.epoch == self._decider.mind.view.timeline.epoch:
             self._journal.write(Checkpointed(elf=self.name, as_of=self.position, digest=digest))
 
     def end(self) -> None:
         """Keep what is known for the next start."""
-        if hasattr(self, "_mind") and self._mind.view.timeline.position == self.position:
-            self._snapshots.save(self._policy.name, self._mind)
+        if hasattr(self, "_decider") and self._decider.position == self.position:
+            self._snapshots.save(self._policy.name, self._decider.mind)
 
 
 def _pass(ref: Any, result: Receipt | Exception) -> None:
@@ -195,6 +154,3 @@ def _pass(ref: Any, result: Receipt | Exception) -> None:
 
 def _again(ref: Any) -> None:
     tell(ref, "again")
-
-
-__all__ = ["Due", "ElfActor", "Lead", "encode_mind"]
