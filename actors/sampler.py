@@ -142,7 +142,7 @@ class Sampler(Actor):
 
     def _plan(self) -> None:
         """Set the one timer: the regular tick, or earlier if an elf waits for a time."""
-        wait = SUSPECT_TICK_S if self._suspect else self._sample_s()
+        wait = min(SUSPECT_TICK_S, self._sample_s()) if self._suspect else self._sample_s()
         now = self._clock.now()
         for at in self._due.values():
             if at > 0:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import select
 import signal
 import sys
 import time
@@ -97,7 +98,7 @@ class RealNode:
     def words(self) -> str:
         """Return what the node last said to its standard error."""
         path = self.folder / "node.log"
-        return path.read_text()[-6000:] if path.exists() else ""
+        return path.read_text() if path.exists() else ""
 
     async def ended(self, seconds: float = 30.0) -> int:
         """Wait until the node ends by itself and return its exit code."""
@@ -125,7 +126,9 @@ class RealNode:
         self.process.terminate()
         code = await self.ended(seconds)
         assert marked(f"{self.marker}:") == []
-        assert keeper is None or keeper.alive() is False
+        if keeper:
+            with keeper:
+                assert select.select([keeper.wait_fd()], [], [], 2.0)[0], "the keeper lives on"
         return code
 
     def _keeper(self) -> Process | None:
@@ -211,7 +214,7 @@ class RealNode:
             for event in self.events
             if event.type not in ("sampled", "settings_adopted")
         ]
-        return "\n".join(["", *lines[-last:], self.words()[-1500:]])
+        return "\n".join(["", *lines[-last:], self.words()[-3000:]])
 
     def all(self, kind: type[E], after: int = 0, **fields: object) -> list[tuple[int, E]]:
         """Return position and body of every event of a kind with these fields, behind a position."""
@@ -223,7 +226,9 @@ class RealNode:
             and all(getattr(event.body, name) == value for name, value in fields.items())
         ]
 
-    async def saw(self, kind: type[E], after: int = 0, seconds: float = 15.0, **fields: object) -> tuple[int, E]:
+    async def saw(
+        self, kind: type[E], after: int = 0, seconds: float = 15.0, **fields: object
+    ) -> tuple[int, E]:
         """Wait for the first event of a kind with these fields; returns its position and body."""
         found = await self.wait(
             lambda _: self.all(kind, after, **fields), seconds, f"{kind.__name__} with {fields}"
@@ -266,7 +271,9 @@ class RealNode:
         now = time.time_ns() // 1000
         entries = [
             entry(
-                envelope(secrets.token_hex(8), now, source, TaskSubmitted(task=task, queue=queue, payload=payload)),
+                envelope(
+                    secrets.token_hex(8), now, source, TaskSubmitted(task=task, queue=queue, payload=payload)
+                ),
                 Expect(task_filter(queue, task), 0),
             )
             for task, payload in tasks
@@ -291,7 +298,8 @@ async def real_node(folder: Path, toml: str, sample_s: float = 0.2) -> AsyncIter
             code = await node.stop()
             assert code == 0, f"exit code {code}: {node.words()}"
     except BaseException as problem:
-        problem.add_note(node.story())
+        if "lease_taken" not in str(problem):
+            problem.add_note(node.story())
         raise
     finally:
         await node.clear()
