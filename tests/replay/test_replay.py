@@ -172,7 +172,7 @@ def without_line(module: Any, line: str) -> dict[str, Any]:
             "Units",
             "_exited",
             "        unit.alive = unit.ready = False\n",
-            {"crash", "stop"},
+            {"crash", "stop", "jam"},
         ),
     ],
     ids=["backlog", "stopped", "exited"],
