@@ -28,8 +28,9 @@ def questions() -> dict[str, str]:
     found = {}
     for file in (SCHEMA, *VIEWS):
         for name, statement in _statements(file):
-            lines = (line[2:].strip() for line in statement.splitlines() if line.startswith("--"))
-            found[name] = " ".join(lines)
+            above = statement[: _CREATES.search(statement).start()].rstrip()  # type: ignore[union-attr]
+            lines = above.rsplit("\n\n", 1)[-1].splitlines()
+            found[name] = " ".join(line.removeprefix("--").strip() for line in lines)
     return found
 
 
@@ -51,8 +52,13 @@ def _digest(*files: str) -> str:
 
 
 def _statements(file: str) -> Iterator[tuple[str, str]]:
-    """Split a file at the semicolons that end a line: one statement stands from each to the next."""
-    for part in re.split(r";[ \t]*$", (_HERE / file).read_text(encoding="utf-8"), flags=re.MULTILINE):
-        created = _CREATES.search(part)
-        if created:
-            yield created[2], part.strip()
+    """Split a file behind the lines that end in a semicolon and are no comments."""
+    lines: list[str] = []
+    for line in (_HERE / file).read_text(encoding="utf-8").splitlines():
+        lines.append(line)
+        if line.endswith(";") and not line.lstrip().startswith("--"):
+            statement = "\n".join(lines).strip()
+            lines.clear()
+            created = _CREATES.search(statement)
+            if created:
+                yield created[2], statement

@@ -55,7 +55,7 @@ FROM said GROUP BY cause, target, before HAVING bool_or(choice = 'raise_alert');
 -- `took_s` is from the decision to the last word of its effect. Target: verified at least 95 %.
 CREATE VIEW interventions AS
 SELECT d.seq, d.time, d.elf, d.kind, d.target, d.choice, d.reason, d.text, d.outcome, d.outcome_detail, d.mana_cost,
-       greatest(epoch_us(e.ended) - epoch_us(d.time), 0) / 1e6 AS took_s, e.steps, e.bad_steps, d.id AS decision
+       CASE WHEN e.ended IS NOT NULL THEN greatest(epoch_us(e.ended) - epoch_us(d.time), 0) / 1e6 END AS took_s, e.steps, e.bad_steps, d.id AS decision
 FROM decisions d LEFT JOIN effects e ON e.decision = d.id
 WHERE d.mode = 'act' AND NOT d.stale AND d.choice NOT IN ('raise_alert', 'clear_alert', 'defer');
 

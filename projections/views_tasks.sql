@@ -106,7 +106,7 @@ SELECT position AS seq, make_timestamp(time) AS time, queue, pending, in_flight,
 FROM queue_sample;
 
 -- Is work piling up? `pending` = waiting or between attempts, `in_flight` = claimed, both by the tasks themselves;
--- `consumer_*` is what the broker said last. `oldest_age_s` is the age of the oldest pending task at the log's end,
+-- `consumer_*` is what the broker said last. `oldest_age_s` is the age of the oldest pending task at the log's end (0 without),
 -- the rates are over the last five minutes before it. Target: pending < 100, oldest_age_s < 300.
 CREATE VIEW queues AS
 WITH now AS (SELECT epoch_us(forest_time) AS t FROM log_end),

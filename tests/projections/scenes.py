@@ -130,10 +130,20 @@ class Scene:
         position = len(self.log.events) + 1
         known = {"elf": "healing", "rule": "crash", "reason": "crashed", "text": f"{target} crashed"}
         known |= {"policy": "healing", "version": "1.0", "settings": "s1"}
-        here = {"trigger": position - 1, "as_of": position - 1, "epoch": 0, "ordinal": 0, "size": 1}
+        here = {
+            "trigger": position - 1,
+            "as_of": position - 1,
+            "epoch": self._epoch(),
+            "ordinal": 0,
+            "size": 1,
+        }
         body = Decided(action=action, target=target, **(known | here | fields))
         self.say(body, "node.n1", id=f"d{position:04x}")
         return f"d{position:04x}"
+
+    def _epoch(self) -> int:
+        leases = [event.position for event in self.log.events if isinstance(event.body, LeaseTaken)]
+        return leases[-1] if leases else 0
 
 
 def everything(scene: Scene | None = None) -> Scene:
