@@ -16,7 +16,7 @@ from actors.runtime import Actor, Watcher, tell
 from actors.snapshots import Snapshots
 from events.envelope import Recorded
 from events.log import Conflict, Entry, Receipt
-from events.observations import DeciderResumed
+from events.observations import DeciderResumed, LeaseTaken
 from events.outcomes import Checkpointed
 from events.subjects import LEASE
 
@@ -108,8 +108,16 @@ class ElfActor(Actor):
             self._append()
         elif not self._decider.waiting:
             self._batch = []
+        if isinstance(event.body, LeaseTaken) and 0 < self._decider.epoch < event.position:
+            self._give_way(f"{event.body.holder} took the lease at position {event.position}")
         if event.position % CHECKPOINT_EVERY == 0:
             self._checkpoint()
+
+    def _give_way(self, why: str) -> None:
+        """Decide nothing more: somebody else leads."""
+        self._decider.step_down()
+        self._batch = []
+        self._lost(why)
 
     def _append(self) -> None:
         if self._batch:
@@ -120,9 +128,7 @@ class ElfActor(Actor):
         if isinstance(result, Receipt):
             return
         if isinstance(result, Conflict):
-            self._decider.step_down()
-            self._batch = []
-            self._lost(f"{self.name}: {result}")
+            self._give_way(f"{self.name}: {result}")
             return
         # No room or no answer: the same decisions are said again; their ids make that harmless.
         _log.warning("%s cannot write its decisions: %s", self.name, result)
