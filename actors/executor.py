@@ -16,7 +16,7 @@ from actors.process import Identity, boot_id, read_stat, sweep
 from actors.runtime import Actor, Down, Watcher, tell
 from actors.worker import WorkerActor
 from actors.worker_orders import Adopt, Continue, End, Ended, Start, UnitPlan
-from events.decisions import AnyAction, ContinueUnit, Decided, RaiseAlert, RestartUnit, StartUnit, StopUnit
+from events.decisions import ContinueUnit, Decided, RaiseAlert, RestartUnit, StartUnit, StopUnit
 from events.envelope import Recorded
 from events.log import entry
 from events.observations import IntentSet, OrphanReaped, WorkerExited
@@ -78,7 +78,6 @@ class Executor(Actor):
         self._units = Units()
         self._custody = Custody()
         self._standing: dict[str, Standing] = {}
-        self._open: dict[str, AnyAction] = {}
         self._settings = Settings(node=node)
         self._take_over: TakeOver | None = None
         self._epoch = 0
@@ -136,11 +135,9 @@ class Executor(Actor):
             case Decided():
                 standing = self._standing.setdefault(body.elf, Standing())
                 standing.note(event, body, now)
-                self._open[event.id] = body.action
                 if self._epoch and body.epoch == self._epoch and body.mode == "act":
                     self._act(event.id, body)
-            case EffectVerified(decision=decision) | EffectFailed(decision=decision):
-                self._open.pop(decision, None)
+            case EffectVerified() | EffectFailed():
                 for standing in self._standing.values():
                     standing.settle(body)
                 if self._stopping and not body.decision:
@@ -309,14 +306,13 @@ class Executor(Actor):
     def _settle(self, effect: Effect) -> None:
         """A stop is carried on to its post-check, another act is judged by what its unit is doing."""
         unit = self._units.get(effect.target)
-        action = self._open.get(effect.decision)
         stat = read_stat(unit.pid) if unit.alive else None
         state = stat.state if stat and stat.start == unit.start else "X"
         error = ""
-        if isinstance(action, StopUnit) and action.generation == unit.generation:
+        if effect.do == "stop_unit" and effect.generation == unit.generation:
             self._worker(unit.name).tell(End(effect.decision, unit.generation, again=False))
             return
-        if isinstance(action, ContinueUnit) and state in "TtZX":
+        if effect.do == "continue_unit" and state in "TtZX":
             now = "stopped" if state in "Tt" else "gone"
             error = f"the node ended before the effect was seen; the unit is {now}"
         elif not unit.alive or unit.ended_by_us:

@@ -19,13 +19,15 @@ REPEAT_US = 900_000_000
 
 
 class Effect(Struct):
-    """An act whose outcome is still open."""
+    """An act whose outcome is still open: `do` is its action's tag, `generation` the one it speaks of."""
 
     decision: str
     rule: str
     target: str
     cost: int
     since: int
+    do: str
+    generation: int
 
 
 class Standing(Struct):
@@ -42,9 +44,15 @@ class Standing(Struct):
             self.said[key] = now
             return
         match decided.action:
-            case StartUnit() | StopUnit() | RestartUnit() | ContinueUnit():
+            case StartUnit() | StopUnit() | RestartUnit() | ContinueUnit() as action:
                 self.effects[decided.target] = Effect(
-                    event.id, decided.rule, decided.target, decided.cost, now
+                    decision=event.id,
+                    rule=decided.rule,
+                    target=decided.target,
+                    cost=decided.cost,
+                    since=now,
+                    do=str(action.__struct_config__.tag),
+                    generation=action.generation,
                 )
                 self.deferred.pop(key, None)
             case Defer(until=until):
