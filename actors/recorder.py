@@ -14,6 +14,7 @@ _log = logging.getLogger("elf.recorder")
 
 # One atomic batch costs about 2.5 ms whatever its size; below this many events single publishes in flight win.
 PIPELINE_BELOW = 16
+_IN_FLIGHT = 256
 # The server recognises an id for two minutes; within that a repeated append is harmless.
 _GIVE_UP_S = 100.0
 
@@ -102,12 +103,12 @@ class Recorder:
             receipt = await self.log.append(entries)
         except (Conflict, LogRefused):
             # One group's expectation refuses the whole batch, so each is asked for itself.
-            for group in groups:
-                await self._alone(group)
+            await self._apart(groups)
             return
         except LogUnreachable:
-            for group in groups:
-                await self._alone(group)
+            # The first one waits until the log answers again.
+            await self._alone(groups[0])
+            await self._apart(groups[1:])
             return
         except Exception as problem:
             _log.debug("recorder: %s", problem)
@@ -121,7 +122,16 @@ class Recorder:
             _answer(group, Receipt(receipt.positions[start:stop]))
             start = stop
 
-    async def _pipelined(self, groups: list[_Group]) -> None:
+    async def _apart(self, groups: Sequence[_Group]) -> None:
+        """Write each group for itself, single events many at a time."""
+        singles = [group for group in groups if len(group.entries) == 1]
+        for start in range(0, len(singles), _IN_FLIGHT):
+            await self._pipelined(singles[start : start + _IN_FLIGHT])
+        for group in groups:
+            if len(group.entries) > 1:
+                await self._alone(group)
+
+    async def _pipelined(self, groups: Sequence[_Group]) -> None:
         results = await self.log.pipeline([group.entries[0] for group in groups])
         for group, result in zip(groups, results, strict=True):
             if isinstance(result, LogUnreachable):

@@ -3,12 +3,9 @@
 import asyncio
 import contextlib
 import gc
-import json
 import signal
 import sys
-from collections.abc import Callable
 
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from actors.connection import Connection, Credentials, connect
@@ -20,20 +17,23 @@ from actors.runner_claims import Claims
 from actors.runner_ends import Ends
 from actors.runner_hosts import Hosts
 from actors.runner_jobs import Pace
+from actors.runner_orders import Orders
 from actors.runner_post import Post, tell
 from actors.runner_programs import Programs
 from actors.runner_spec import Spec, read_spec, take_credentials
 from actors.runner_spool import Spool
 from actors.runner_voice import voice_of
 from actors.runner_work import Work, Workers
-from events.log import LogError
 from events.observations import WorkerReady
 from events.subjects import LOG
 
 DRAINED, REFUSED, NO_HANDLER = 0, 2, 3
 # The work that a drained runner still begins, if it is already claimed.
 _SHORT_S = 2.0
-_LOOK_S = (0.0, 0.02, 0.1, 0.4, 1.0)
+# Hosts that have nothing to do end at the end of their input within this time, or by force.
+_GRACE_S = 0.5
+_ASK_AGAIN_S = 0.5
+_PATIENCE_S = 3.0
 
 
 class Runner:
@@ -46,8 +46,10 @@ class Runner:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._reason = ""
+        self._connection: Connection | None = None
         self._puller: Puller | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost_at = self._lost_since = -60.0
+        self._lost_told = False
         self._loop = asyncio.get_running_loop()
         self.workers = self._make_workers()
         self.workers.spawn()
@@ -56,19 +58,19 @@ class Runner:
         """Work until told to stop; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.drain)
-        ready = self._spawned(self.workers.started())
-        self.connection = connection = await connect(credentials, f"runner-{self.spec.unit}")
-        self._wire(connection, credentials)
-        listening = self._spawned(self._listen(connection))
-        starting = self._spawned(self._start(ready))
-        stopped = self._spawned(self._stop.wait())
-        await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if starting.done() and not starting.cancelled() and starting.exception():
-            self._fail(f"{starting.exception()!r}")
-        await self._stop.wait()
-        for task in (starting, listening, ready):
-            task.cancel()
+        life = self._loop.create_task(self._live(credentials))
+        stopped = self._loop.create_task(self._stop.wait())
+        await asyncio.wait([life, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if life.done() and life.exception():
+            self._fail(f"expected to start, got {life.exception()!r}")
+        await stopped
+        life.cancel()
+        await asyncio.gather(life, return_exceptions=True)
         await self._end()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Whoever asks a third time asks for what is about to happen.
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         return NO_HANDLER if self._reason else DRAINED
 
     def drain(self) -> None:
@@ -103,6 +105,7 @@ class Runner:
 
     def _wire(self, connection: Connection, credentials: Credentials) -> None:
         spec = self.spec
+        self._connection = connection
         self.log = JetStreamLog(connection)
         self.recorder = Recorder(self.log)
         self.post = Post(connection)
@@ -123,15 +126,22 @@ class Runner:
         )
         self.beats = Beats(connection, self.post, f"beat.{spec.pool}.{spec.unit}", self._beat)
         self.work.join(self.workers, claims, self.post, self.ends, self._order, self.beats.changed)
+        actions = {"quiet": self._quiet, "resume": self._resume, "drain": self._leave}
+        self.orders = Orders(spec, self.log, self.work, self.workers, actions)
         self.recorder.start()
         self.post.start()
 
-    async def _start(self, ready: "asyncio.Task[None]") -> None:
+    async def _live(self, credentials: Credentials) -> None:
+        """Connect, however long that takes, settle what was left, begin to pull."""
+        connection = await connect(credentials, f"runner-{self.spec.unit}")
+        self._wire(connection, credentials)
+        await self.orders.listen(connection)
         await self.ends.resend()
-        await self._queue_there()
-        await ready
+        await self._queue_there(connection)
+        await self.workers.started()
         await self.recorder.append([self.voice.alone(self._ready())])
-        await self._pull()
+        if self.work.state == "pulling":
+            await self._pull(connection)
         self.beats.start()
         # What lives now lives on; the collector need not look at it again.
         gc.collect()
@@ -141,26 +151,24 @@ class Runner:
     def _ready(self) -> WorkerReady:
         return WorkerReady(unit=self.spec.unit, generation=self.spec.generation, pid=self.voice.pid)
 
-    async def _queue_there(self) -> None:
+    async def _queue_there(self, connection: Connection) -> None:
         """Wait for the queue's consumer, which the node creates.
 
-        It is asked for something that it must refuse: a proper order could bring a task to where nobody takes it.
+        It is asked for something that it must refuse: a proper order could bring a task nobody waits for.
         """
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{LOG}.q_{self.spec.queue}"
         pause = 0.02
         while True:
             with contextlib.suppress(TimeoutError, NatsError, OSError):
-                await self.connection.client.request(subject, b"{", timeout=2.0)
+                await connection.client.request(subject, b"{", timeout=2.0)
                 return
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 1.5)
 
-    async def _pull(self) -> None:
+    async def _pull(self, connection: Connection) -> None:
         if self._puller is None:
             consumer = f"q_{self.spec.queue}"
-            self._puller = Puller(
-                self.connection, consumer, self.work.deliver, self.work.credit, self._lost, LOG
-            )
+            self._puller = Puller(connection, consumer, self.work.deliver, self.work.credit, self._lost, LOG)
         await self._puller.start()
 
     def _order(self) -> None:
@@ -168,29 +176,15 @@ class Runner:
             self._puller.order()
 
     def _lost(self, why: str) -> None:
-        tell(f"the queue {self.spec.queue} does not answer: {why}; asks again")
-        self._loop.call_later(0.5, self._order)
-
-    async def _listen(self, connection: Connection) -> None:
-        spec = self.spec
-        client = connection.client
-        await client.subscribe(f"run.{spec.pool}.{spec.unit}", cb=self._told)
-        await client.subscribe(f"run.{spec.pool}.all", cb=self._told)
-        await client.subscribe(f"log.*.*.task.{spec.queue}.*.cancelled", cb=self._heard)
-        connection.on_reconnect(self._look_again)
-
-    async def _told(self, message: Msg) -> None:
-        try:
-            what = json.loads(message.data).get("do")
-        except (ValueError, AttributeError):
-            what = None
-        if what == "drain":
-            if not self._stop.is_set():
-                self.drain()
-        elif what in ("quiet", "resume") and self.work.state != "draining":
-            await (self._quiet() if what == "quiet" else self._resume())
-        elif what not in ("quiet", "resume"):
-            tell(f"expected quiet, resume or drain on {message.subject}, got {message.data[:80]!r}")
+        """Ask again; a server that just starts is not worth a line, one that stays away is."""
+        now = self._loop.time()
+        if now - self._lost_at > 2 * _ASK_AGAIN_S:
+            self._lost_since, self._lost_told = now, False
+        self._lost_at = now
+        if now - self._lost_since > _PATIENCE_S and not self._lost_told:
+            self._lost_told = True
+            tell(f"the queue {self.spec.queue} does not answer: {why}; the runner goes on asking")
+        self._loop.call_later(_ASK_AGAIN_S, self._order)
 
     async def _quiet(self) -> None:
         if self.work.state == "pulling":
@@ -200,33 +194,14 @@ class Runner:
             self.beats.changed()
 
     async def _resume(self) -> None:
-        if self.work.state == "quiet":
+        if self.work.state == "quiet" and self._connection:
             self.work.state = "pulling"
-            await self._pull()
+            await self._pull(self._connection)
             self.beats.changed()
 
-    async def _heard(self, message: Msg) -> None:
-        """Somebody says that a task is cancelled; the log has the last word."""
-        task = message.subject.split(".")[5]
-        if task in self.work.held:
-            self._spawned(self._check(task, message.subject))
-
-    async def _check(self, task: str, subject: str) -> None:
-        job = self.work.held.get(task)
-        for pause in _LOOK_S:
-            await asyncio.sleep(pause)
-            with contextlib.suppress(LogError):
-                found = await self.log.last(subject)
-                if job and found is not None and found.position > job.position:
-                    if self.work.held.get(task) is job:
-                        self.work.cancelled(task)
-                    return
-
-    def _look_again(self) -> None:
-        """Cancellations may have been said while the connection was away."""
-        for job, _ in self.workers.running():
-            subject = f"log.*.*.task.{job.queue}.{job.task}.cancelled"
-            self._spawned(self._check(job.task, subject))
+    async def _leave(self) -> None:
+        if not self._stop.is_set():
+            self.drain()
 
     def _beat(self) -> Beat:
         work = self.work
@@ -253,43 +228,39 @@ class Runner:
             self._stop.set()
 
     async def _end(self) -> None:
-        """Stop pulling, give back or finish what is held, leave nothing unsaid."""
-        spec, work = self.spec, self.work
+        """Stop pulling, finish or give back what is held, leave nothing unsaid."""
+        if self._connection is None:
+            await self.workers.close(_GRACE_S)
+            return
         began = self._loop.time()
-        patience = max(spec.stop_wait_s * 0.5, spec.stop_wait_s - 1.5)
-        work.state = "draining"
+        patience = max(self.spec.stop_wait_s * 0.5, self.spec.stop_wait_s - 1.5)
+        self.work.state = "draining"
         if self._puller:
             await self._puller.stop(orderly=True)
         self.beats.changed()
-        waiting = self.workers.take_back() + list(work.ready)
-        work.ready.clear()
-        short = min(_SHORT_S, patience / 2)
-        if self._reason or len(waiting) * max(self.pace.service_s, 0.0) / spec.concurrency > short:
-            work.release(waiting)
+        waiting = self.work.take_back()
+        if self._reason or self._needed_s(len(waiting)) > min(_SHORT_S, patience / 2):
+            self.work.release(waiting)
         else:
-            work.back(waiting)
-            work.pump()
-        idle = self._spawned(work.idle())
-        hurry = self._spawned(self._hurry.wait())
+            self.work.back(waiting)
+            self.work.pump()
+        idle = self._loop.create_task(self.work.idle())
+        hurry = self._loop.create_task(self._hurry.wait())
         rest = max(0.0, patience - (self._loop.time() - began))
         await asyncio.wait([idle, hurry], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
         if not idle.done():
-            work.release(self.workers.take_back() + list(work.ready))
-            work.ready.clear()
+            self.work.release(self.work.take_back())
             self.workers.give_up("the runner was stopped before the task ended")
             await asyncio.wait([idle], timeout=1.0)
         self.ends.keep_late(self._loop.time(), all_of_them=True)
         self.beats.stop()
-        work.stop()
-        await self.workers.close(0.5)
+        self.work.stop()
+        await self.workers.close(_GRACE_S)
         await self.post.stop()
-        await self.connection.close()
+        await self._connection.close()
 
-    def _spawned(self, work: "asyncio.Future[None] | object") -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = self._loop.create_task(work)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _needed_s(self, tasks: int) -> float:
+        return tasks * max(self.pace.service_s, 0.0) / self.spec.concurrency
 
 
 async def run(spec: Spec, credentials: Credentials) -> int:
@@ -297,12 +268,12 @@ async def run(spec: Spec, credentials: Credentials) -> int:
     return await Runner(spec).run(credentials)
 
 
-def main(then: Callable[[int], int] = int) -> int:
+def main() -> int:
     """Read the order and the credentials, work, return the exit code."""
     try:
         spec = read_spec(sys.argv[2:])
         credentials = take_credentials()
     except ValueError as problem:
         tell(str(problem))
-        return then(REFUSED)
-    return then(asyncio.run(run(spec, credentials)))
+        return REFUSED
+    return asyncio.run(run(spec, credentials))

@@ -11,7 +11,7 @@ Stream = int | None
 
 
 class Child:
-    """One process. `ended(code)` is called once on the loop; a negative code is a signal, as in `subprocess`."""
+    """One process. `ended(code)` is called once on the loop; a negative code is a signal's."""
 
     def __init__(
         self,

@@ -1,30 +1,20 @@
-"""Handler hosts: one process for each call at a time, fed through a socket from which unread calls can be taken back.
-
-The runner keeps the host's end of each socket open as well and may read from it: a call that is read back has not
-begun and never will, a call that is gone from the socket has. So after a crash exactly one call has failed.
-"""
+"""All handler hosts of a runner: which gets the next call, what an answer, a time-out and a crash mean."""
 
 import asyncio
 import os
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from actors.runner_children import Child, ending
+from actors.runner_children import ending
+from actors.runner_host import Doom, Host, Parcel
 from actors.runner_jobs import Job, Outcome, Pace, request_of
 from actors.runner_post import tell
 
 _PROGRAM = str(Path(__file__).with_name("handler_host.py"))
-_HEADER = struct.Struct("!IB")
-_PIECE = 64 * 1024
-_BUFFER = 1 << 20
-RESULT_LIMIT = 256 * 1024
 # A call waits this long for its batch to fill.
 _FILL_S = 0.02
 
@@ -33,66 +23,8 @@ Done = Callable[[Job, Outcome], None]
 _answer = msgspec.json.Decoder(tuple[int, int, str, Raw, Raw])
 
 
-class Parcel(Struct, eq=False):
-    """One call on its way: its tasks, into how many datagrams it was cut, when it came to the front."""
-
-    number: int
-    jobs: list[Job]
-    pieces: int
-    begun: float
-    answered: int = 0
-
-
-class Doom(Struct, frozen=True):
-    """Why the runner itself ends a host."""
-
-    kind: Literal["timeout", "exit", ""]
-    text: str = ""
-
-
-class Host:
-    """One process with its socket and the calls it has been given."""
-
-    def __init__(self, argv: list[str], cwd: str, ended: Callable[["Host", int], None]) -> None:
-        self.channel, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (self.channel, self.far):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        self.channel.setblocking(False)
-        self.parcels: deque[Parcel] = deque()
-        self.unsent: deque[bytes] = deque()
-        self.heard: list[bytes] = []
-        self.ready = False
-        self.full = False
-        self.doom: Doom | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        # Standard output is the runner's standard error: the unit's log, and never a protocol.
-        self.child = Child(
-            argv, cwd, lambda code: ended(self, code), stdin=self.far.fileno(), stdout=2, stderr=2
-        )
-
-    def close(self) -> None:
-        """Let go of both ends of the socket."""
-        if self.timer:
-            self.timer.cancel()
-        self.channel.close()
-        self.far.close()
-
-    def unread(self) -> dict[int, int]:
-        """Take back what the process has not taken: datagrams by number of the call."""
-        found: dict[int, int] = {}
-        while True:
-            try:
-                data = self.far.recv(_PIECE + _HEADER.size, socket.MSG_DONTWAIT)
-            except (BlockingIOError, ConnectionError):
-                return found
-            if not data:
-                return found
-            number = _HEADER.unpack_from(data)[0]
-            found[number] = found.get(number, 0) + 1
-
-
 class Hosts:
-    """All hosts of a runner. `done` gets each outcome, `back` what never began, `free` is told of new room."""
+    """The hosts of a runner. `done` gets each outcome, `back` what never began, `free` hears of new room."""
 
     def __init__(
         self,
@@ -105,7 +37,7 @@ class Hosts:
         free: Callable[[], None],
         fatal: Callable[[str], None],
     ) -> None:
-        """`command` is interpreter, `module:function` and folder; `size` the hosts and the tasks of one call."""
+        """`command` is interpreter, `module:function`, folder; `size` the hosts and the tasks of one call."""
         self._command = command
         self._count, self._batch = size
         self._limit_s = limit_s
@@ -185,7 +117,6 @@ class Hosts:
         """End the hosts: end of file first, then by force."""
         self._closing = True
         for host in self._hosts:
-            self._loop.remove_reader(host.channel)
             host.close()
         deadline = self._loop.time() + grace_s
         while self.pids and self._loop.time() < deadline + 1:
@@ -226,68 +157,26 @@ class Hosts:
             self._back(self._unbegun(longest))
 
     def _send(self, host: Host, jobs: list[Job]) -> bool:
-        text = request_of(jobs)
         number = self._number + 1
-        pieces = [
-            _HEADER.pack(number, start + _PIECE < len(text)) + text[start : start + _PIECE]
-            for start in range(0, len(text), _PIECE)
-        ]
-        if len(pieces) > 1 and host.parcels:
-            host.full = True  # Long calls go alone, so that none is ever taken back in part.
-            return False
-        try:
-            host.channel.send(pieces[0])
-        except (BlockingIOError, ConnectionError):
-            host.full = True
+        pieces = host.send(number, request_of(jobs))
+        # After a long call, or with a full socket, only an answer makes room.
+        host.full = pieces != 1
+        if not pieces:
             return False
         self._number = number
-        host.parcels.append(Parcel(number, jobs, len(pieces), self._loop.time()))
-        if len(pieces) > 1:
-            host.full = True
-            host.unsent.extend(pieces[1:])
-            self._loop.add_writer(host.channel, self._send_rest, host)
+        host.parcels.append(Parcel(number, jobs, pieces, self._loop.time()))
         for job in jobs:
             job.state = "running"
         if len(host.parcels) == 1:
             self._arm(host)
         return True
 
-    def _send_rest(self, host: Host) -> None:
-        try:
-            while host.unsent:
-                host.channel.send(host.unsent[0])
-                host.unsent.popleft()
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            host.unsent.clear()
-        self._loop.remove_writer(host.channel)
-
     def _readable(self, host: Host) -> None:
         self._read(host)
         self._free()
 
     def _read(self, host: Host) -> None:
-        """Take the answers that are there, within reason: one long burst must not hold up the loop."""
-        for _ in range(512):
-            try:
-                data = host.channel.recv(_PIECE + _HEADER.size)
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                data = b""
-            if not data:
-                self._loop.remove_reader(host.channel)
-                return
-            number, more = _HEADER.unpack_from(data)
-            if more or host.heard:
-                host.heard.append(data[_HEADER.size :])
-                if more:
-                    continue
-                text = b"".join(host.heard)
-                host.heard.clear()
-            else:
-                text = data[_HEADER.size :]
+        for number, text in host.answers():
             if number:
                 self._answered(host, text)
             else:
@@ -378,8 +267,6 @@ class Hosts:
             if before == (len(host.parcels), host.parcels[0].answered if host.parcels else 0):
                 break
         unread = host.unread()
-        self._loop.remove_reader(host.channel)
-        self._loop.remove_writer(host.channel)
         host.close()
         back = []
         doom = host.doom or Doom("")

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 PAYLOAD_LIMIT = 256 * 1024
+RESULT_LIMIT = 256 * 1024
 WINDOW_LIMIT = 512
 
 # Handler time claimed ahead: enough to hide a round trip to the log, little enough to give back.

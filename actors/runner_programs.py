@@ -1,6 +1,7 @@
 """One program for each task: the task as JSON on its standard input, its answer on standard output."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import msgspec
 from msgspec import Raw
 
 from actors.runner_children import Child, ending
-from actors.runner_hosts import RESULT_LIMIT, Done, Doom
-from actors.runner_jobs import Job, Outcome, Pace, request_of
+from actors.runner_host import Doom
+from actors.runner_hosts import Done
+from actors.runner_jobs import RESULT_LIMIT, Job, Outcome, Pace, request_of
 
 _CHUNK = 64 * 1024
 _TAIL = 4000
@@ -117,6 +119,7 @@ class Programs:
         self._fatal = fatal
         self._programs: list[Program] = []
         self._closing = False
+        self._gone = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def spawn(self) -> None:
@@ -172,9 +175,10 @@ class Programs:
         self._closing = True
         for program in self._programs:
             program.child.kill()
-        deadline = self._loop.time() + grace_s + 1
-        while self._programs and self._loop.time() < deadline:
-            await asyncio.sleep(0.005)
+        if self._programs:
+            self._gone.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), grace_s + 1)
 
     def _over(self, program: Program, limit: float) -> None:
         _end(program, Doom("timeout", f"expected an end within {limit:g} s, got none"))
@@ -182,6 +186,8 @@ class Programs:
     def _ended(self, program: Program, code: int) -> None:
         program.close()
         self._programs.remove(program)
+        if not self._programs:
+            self._gone.set()
         if self._closing:
             return
         spent = self._loop.time() - program.begun

@@ -136,6 +136,12 @@ class Work:
             job.state = "ready"
         self.ready.extendleft(reversed(jobs))
 
+    def take_back(self) -> list[Job]:
+        """Take all claimed tasks that no handler has seen."""
+        waiting = self.workers.take_back() + list(self.ready)
+        self.ready.clear()
+        return waiting
+
     def ended(self, job: Job, outcome: Outcome) -> None:
         """An attempt is over; its end goes to the log, and it no longer counts as work ahead."""
         self.ahead -= 1
@@ -151,10 +157,9 @@ class Work:
             del self.held[job.task]
         self._after()
 
-    def cancelled(self, task: str) -> None:
+    def cancelled(self, job: Job) -> None:
         """The log holds a cancellation of this task: drop it where it stands."""
-        job = self.held.get(task)
-        if job is None or job.state == "ending" or job.cancelled:
+        if self.held.get(job.task) is not job or job.state == "ending" or job.cancelled:
             return
         if job.state == "ready":
             self.ready.remove(job)
@@ -205,8 +210,7 @@ class Work:
         running = self.workers.running()
         if not running or now - min(since for _, since in running) < _STALE_S:
             return
-        waiting = self.workers.take_back() + list(self.ready)
-        self.ready.clear()
+        waiting = self.take_back()
         stale = [job for job in waiting if now - job.since >= _STALE_S]
         if stale:
             self.pace.at_least(now - max(since for _, since in running))

@@ -1,6 +1,6 @@
-"""How fast one runner drains a filled queue of tasks that do nothing, and how long one task takes at low load.
+"""How fast one runner drains a filled queue of tasks that do nothing, and how long a task takes at low load.
 
-python bench/task_rate.py [--tasks 10000] [--low 400] [--sync always,2m] [--profile]
+python bench/task_rate.py [--tasks 10000] [--low 400] [--sync always,2m]
 """
 
 import argparse
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from events.subjects import task_filter
 from events.tasks import TaskFinished, TaskStarted, TaskSubmitted
 from tests.real_runner import RealRunner
-from tests.real_server import Client, RealServer, pending, real_server
+from tests.real_server import Client, RealServer, pending, real_server, until_found
 
 
 def memory_mib(pid: int) -> float:
@@ -37,7 +37,9 @@ def cpu_s(pid: int) -> float:
 async def drained(client: Client, server: RealServer, last: str, runner: RealRunner) -> float:
     """Wait until the queue is empty and nothing is unacknowledged; returns the monotonic time."""
     node = await server.connect()
-    while await pending(node, "q1") != (0, 0):
+    while True:
+        if await pending(node, "q1") == (0, 0):
+            break
         await asyncio.sleep(0.005)
     assert await client.log.last(task_filter("q1", last)) is not None, runner.said()
     return time.monotonic()
@@ -55,8 +57,7 @@ async def rate(sync: str, tasks: int) -> dict[str, float]:
             began = time.monotonic()
             runner.start()
             try:
-                while await client.log.last("log.worker.p1.worker_ready.w1") is None:
-                    await asyncio.sleep(0.002)
+                await until_found(client.log, "log.worker.p1.worker_ready.w1")
                 ready = time.monotonic()
                 busy = cpu_s(runner.pid)
                 done = await drained(client, server, f"t{tasks - 1}", runner)
@@ -82,8 +83,7 @@ async def latency(sync: str, tasks: int, pause_s: float = 0.005) -> dict[str, fl
             client = Client(await server.log("client"))
             runner = RealRunner(server, Path(folder), "plain:noop").start()
             try:
-                while await client.log.last("log.worker.p1.worker_ready.w1") is None:
-                    await asyncio.sleep(0.002)
+                await until_found(client.log, "log.worker.p1.worker_ready.w1")
                 running = []
                 for number in range(tasks):
                     running.append(asyncio.create_task(client.submit(f"t{number}")))

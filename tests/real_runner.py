@@ -14,7 +14,6 @@ import msgspec
 
 from actors.runner_spec import Spec
 from events.envelope import Recorded
-from events.event import Event
 from events.log import LogUnreachable
 from events.subjects import task_filter
 from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskMoved, TaskSubmitted
@@ -106,10 +105,10 @@ class RealRunner:
 
 async def ends_of(
     client: Client, tasks: Iterable[str], queue: str = "q1", seconds: float = 20.0
-) -> dict[str, Event]:
+) -> dict[str, Any]:
     """Wait until each task has an end; returns the last event of each."""
     deadline = time.monotonic() + seconds
-    found: dict[str, Event] = {}
+    found: dict[str, Any] = {}
     missing = list(tasks)
     while missing:
         filters = [task_filter(queue, task) for task in missing]

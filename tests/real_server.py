@@ -32,6 +32,17 @@ async def until(look: Callable[[], T], seconds: float = 10.0, what: str = "the c
     return answer
 
 
+async def until_found(log: JetStreamLog, filter: str, seconds: float = 10.0) -> Recorded:
+    """Wait until an event stands under a filter and return it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await log.last(filter)
+        if found is not None:
+            return found
+        assert time.monotonic() < deadline, f"expected an event under {filter} within {seconds} s"
+        await asyncio.sleep(0.005)
+
+
 class RealServer:
     """One nats-server; keeps port, passwords and store from start to start."""
 

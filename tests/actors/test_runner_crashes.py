@@ -1,6 +1,7 @@
-"""Processes are killed at the worst moment: every task has one effective end and exact attempts all the same."""
+"""Processes are killed at the worst moment; each task has one effective end and exact attempts all the same."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -19,7 +20,7 @@ from events.observations import WorkerExited
 from events.subjects import task_filter
 from events.tasks import ResultSalvaged, TaskCancelled, TaskDied, TaskFailed, TaskFinished, TaskStarted
 from tests.real_runner import RealRunner, alive, end_of, ends_of, kinds, life_of, lives
-from tests.real_server import Client, RealServer, pending, real_server, shorten_ack_wait, until
+from tests.real_server import Client, RealServer, pending, real_server, shorten_ack_wait, until, until_found
 
 Start = Callable[..., RealRunner]
 
@@ -54,6 +55,11 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+async def grown(path: Path, count: int, seconds: float) -> None:
+    """Wait for more than so many lines."""
+    await until(lambda: len(lines(path)) > count, seconds, f"{count} lines in {path.name}")
+
+
 async def test_a_task_that_takes_too_long_is_killed_and_the_others_go_on(
     start: Start, client: Client
 ) -> None:
@@ -81,7 +87,7 @@ async def test_a_crash_fails_only_the_task_that_was_running(
         payloads[number] = (f"t{number}", what)
     await client.submit_all(payloads)
     runner = start("plain:crash", max_attempts=1, concurrency=concurrency)
-    ends: dict[str, Any] = dict(await ends_of(client, [task for task, _ in payloads]))
+    ends = await ends_of(client, [task for task, _ in payloads])
     for task, payload in payloads:
         if payload == "crash":
             assert (ends[task].kind, ends[task].error) == (
@@ -242,21 +248,12 @@ async def test_a_result_that_comes_after_the_end_is_salvaged(
     )
     (tmp_path / "go").touch()
     salvage = "log.worker.p1.result_salvaged.t1"
-    await until_last(client, salvage)
+    found = await until_found(client.log, salvage)
     assert await runner.drain() == 0
-    found = await client.log.last(salvage)
-    assert found is not None
     assert isinstance(found.body, ResultSalvaged)
     assert found.body.result == int(lines(marks)[0].split()[2])
     assert (await end_of(client, "t1")).result == "first"
     assert await pending(await server.connect(), "q1") == (0, 0)
-
-
-async def until_last(client: Client, filter: str) -> None:
-    """Wait until something stands under a filter."""
-    async with asyncio.timeout(10):
-        while await client.log.last(filter) is None:
-            await asyncio.sleep(0.01)
 
 
 async def test_a_drained_runner_finishes_what_runs_and_gives_back_the_rest(
@@ -282,7 +279,7 @@ async def test_a_drained_runner_finishes_what_runs_and_gives_back_the_rest(
         ends = await ends_of(client, others)
     finally:
         later.close()
-    assert {end.attempt for end in ends.values()} == {1}  # type: ignore[attr-defined]
+    assert {end.attempt for end in ends.values()} == {1}
 
 
 async def until_state(server: RealServer, state: str) -> None:
@@ -318,9 +315,9 @@ async def test_claimed_tasks_are_given_back_when_one_takes_long(
     tasks[100] = ("t100", "hang")
     await client.submit_all(tasks)
     start("plain:hang_or_echo", unit="w1")
-    await until_last(client, "log.*.*.task.q1.t99.finished")
+    await until_found(client.log, "log.*.*.task.q1.t99.finished")
     second = start("plain:hang_or_echo", unit="v1", pool="p2")
-    ends: dict[str, Any] = dict(await ends_of(client, [task for task, payload in tasks if payload != "hang"]))
+    ends = await ends_of(client, [task for task, payload in tasks if payload != "hang"])
     assert {end.attempt for end in ends.values()} == {1}
     assert not marks.exists()
     assert await second.drain() == 0
@@ -335,7 +332,7 @@ async def test_a_server_that_is_killed_in_the_middle_costs_no_task(
     await client.submit_all([(task, str(marks)) for task in tasks])
     runner = start("plain:slow_count", ack_wait_s=2.0)
     for stop in (60, 200, 350):
-        await until(lambda stop=stop: len(lines(marks)) > stop, 20, f"{stop} executions")
+        await grown(marks, stop, 20)
         server.kill()
         server.start()
     await ends_of(client, tasks, seconds=30)
@@ -363,7 +360,7 @@ async def test_results_outlive_server_and_runner_in_the_spool(
     (tmp_path / "go").touch()
     spool = Path(runner.spec.spool)
     await until(lambda: len(lines(spool)) == 3, what="three results in the spool")
-    assert spool.stat().st_mode & 0o777 == 0o600
+    assert os.stat(spool).st_mode & 0o777 == 0o600
     runner.process.kill()  # type: ignore[union-attr]
     await runner.ended()
     server.start()
@@ -376,7 +373,7 @@ async def test_results_outlive_server_and_runner_in_the_spool(
         later.close()
     assert all(isinstance(end, TaskFinished) for end in ends.values())
     assert len(lines(marks)) == 3
-    assert {event.generation for event in ends.values()} == {1}  # type: ignore[attr-defined]
+    assert {event.generation for event in ends.values()} == {1}
     assert await pending(await server.connect(), "q1") == (0, 0)
 
 
@@ -393,9 +390,8 @@ async def test_a_beaten_runner_never_doubles_an_end(
     runner = start("plain:count", ack_wait_s=0.5, max_attempts=50, concurrency=2)
     for _ in range(8):
         seen = len(lines(marks)) + chance.randrange(5, 150)
-        with_patience = asyncio.get_running_loop().time() + 3
-        while len(lines(marks)) < seen and asyncio.get_running_loop().time() < with_patience:
-            await asyncio.sleep(0.002)
+        with contextlib.suppress(AssertionError):
+            await grown(marks, seen, 3)
         if chance.random() < 0.4:
             server.kill()
             server.start()
