@@ -111,3 +111,8 @@ def batch_fail(tasks):
 async def later(task):
     await asyncio.sleep(0)
     return f"later {task['payload']}"
+
+
+def double_slowly(task):
+    time.sleep(0.004)
+    return task["payload"] * 2
