@@ -1,7 +1,6 @@
 """DuckDB as a reader of the log: its bytes, typed tables and the views over them in one disposable file."""
 
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from projections.rows import Forest, Rows, micros, rows_of, tame
 
 PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""
-CLOSING_S = 5.0
+INTERRUPT_EVERY_S = 0.005
 
 _SET_CHECKPOINT = "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?"
 _FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
@@ -192,13 +191,25 @@ class Warehouse:
         """Interrupt every running query and give the file back. Any thread may call it, also again."""
         with self._lock:
             self._closed = True
-            cursors = list(self._cursors)
-        deadline = time.monotonic() + CLOSING_S
-        for cursor in cursors:
-            _end(cursor, deadline)
+            everyone = [*self._cursors, self._door, self._connection]
         self._writer = None
-        _end(self._door, deadline)
-        _end(self._connection, deadline)
+        closed = threading.Event()
+
+        def interrupt() -> None:
+            # A query of another thread may begin after a first interrupt, and closing then waits for it.
+            while not closed.wait(INTERRUPT_EVERY_S):
+                for connection in everyone:
+                    with suppress(duckdb.Error):
+                        connection.interrupt()
+
+        thread = threading.Thread(target=interrupt, name="warehouse-close")
+        thread.start()
+        try:
+            for connection in everyone:
+                _close(connection)
+        finally:
+            closed.set()
+            thread.join()
 
     def __enter__(self) -> "Warehouse":
         return self
@@ -330,17 +341,13 @@ def _page(connection: duckdb.DuckDBPyConnection, after: int, until: int) -> list
     return [decode(position, subject, data) for position, subject, data in rows]
 
 
-def _end(connection: duckdb.DuckDBPyConnection, deadline: float) -> None:
-    """Close a connection, interrupting what another thread runs on it for as long as it takes."""
-    pause = threading.Event()
-    while True:
-        try:
-            connection.interrupt()
-            connection.close()
-            return
-        except duckdb.ConnectionException:
-            return  # closed before
-        except duckdb.Error:
-            if time.monotonic() > deadline:
-                raise
-            pause.wait(0.002)
+def _close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection as soon as its thread has left it, which somebody interrupts meanwhile."""
+    with suppress(duckdb.ConnectionException):  # closed before
+        connection.interrupt()
+        pause = threading.Event()
+        while True:
+            try:
+                return connection.close()
+            except duckdb.ResourceInUseException:
+                pause.wait(INTERRUPT_EVERY_S)

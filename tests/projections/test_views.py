@@ -1,6 +1,6 @@
 """The views: what each says of a log whose story is known."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -256,12 +256,15 @@ def test_views_agree_with_a_fold_of_any_log(moves: list[tuple[str, int, int]]) -
                 scene.say(TaskCancelled(task=task, queue="q"))
     for event in scene.events:
         folds[event.body.task].apply(event)  # type: ignore[union-attr]
+    assert told_by_views(scene.events) == {task: (fold.state, fold.attempts) for task, fold in folds.items()}
+
+
+def told_by_views(events: Sequence[Recorded]) -> dict[str, tuple[str, int]]:
+    """Return state and attempts of each task as the view has them."""
     with Warehouse.open(Path(":memory:")) as warehouse:
-        warehouse.add(scene.events)
-        rows = asked(warehouse)("SELECT id, state, attempts FROM tasks ORDER BY id")
-    assert rows == [
-        {"id": task, "state": fold.state, "attempts": fold.attempts} for task, fold in folds.items()
-    ]
+        warehouse.add(events)
+        rows = asked(warehouse)("SELECT id, state, attempts FROM tasks")
+    return {row["id"]: (row["state"], row["attempts"]) for row in rows}
 
 
 def test_queues_of_settings_samples_and_tasks(tell: Tell) -> None:
