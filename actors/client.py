@@ -5,17 +5,16 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
-from nats.errors import AuthorizationError, NoRespondersError
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 
-from actors.connection import Connection, Credentials, connect, read_credentials
+from actors.connection import Connection, connect
 from actors.jetstream import BATCH_LIMIT, JetStreamLog
+from actors.place import ClientError, NodeUnreachable, Place, Role, knock
 from events.codec import decode, encode
 from events.envelope import Envelope, Recorded
 from events.event import Event
@@ -24,69 +23,12 @@ from events.observations import Intent, IntentSet
 from events.subjects import EVERYTHING, LOG, task_filter, token
 from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskSubmitted
 
-Role = Literal["operator", "client"]
-
 PAYLOAD_LIMIT = 256 * 1024
 # An atomic batch is held open by the server, so one batch of great payloads is cut before it holds this much.
 BATCH_BYTES = 4 * 1024 * 1024
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _CONNECT_S = 5.0
 _RETRY_S = (0.1, 0.3, 1.0, 3.0)
-
-
-class ClientError(Exception):
-    """What a command answers in one line; `code` is its exit code."""
-
-    def __init__(self, text: str, code: int = 2) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class NodeUnreachable(ClientError):
-    """Neither the node nor its server answers."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text, 4)
-
-
-class Place:
-    """Where a forest is: its data folder on this machine, the address of its server, or both."""
-
-    def __init__(self, data: Path | None, nats: str = "") -> None:
-        self.data = data
-        self.nats = nats
-
-    def __str__(self) -> str:
-        return _without_password(self.nats) if self.nats else str(self.data)
-
-    def credentials(self, role: Role) -> Credentials:
-        """Return how to log in as a role. Raises NodeUnreachable that says what is missing."""
-        parts = urlsplit(self.nats)
-        if parts.username:
-            host = parts.netloc.rpartition("@")[2]
-            user = unquote(parts.username)
-            source = f"{user}.cli" if user in ("operator", "client") else f"client.{user}"
-            return Credentials(
-                url=f"{parts.scheme}://{host}",
-                user=user,
-                password=unquote(parts.password or ""),
-                source=source,
-            )
-        if self.data is None:
-            raise ClientError(
-                f"expected a user in the address, got {self.nats}; try --nats nats://USER:PASSWORD@HOST:PORT"
-                " or --data DIR"
-            )
-        try:
-            known = read_credentials(self.data / "secrets" / f"{role}.json")
-        except FileNotFoundError:
-            raise NodeUnreachable(
-                f"expected a forest in {self.data}, got no secrets/{role}.json there;"
-                " try elf node --config forest.toml, or --data DIR"
-            ) from None
-        except (OSError, msgspec.DecodeError) as problem:
-            raise ClientError(f"expected to read {self.data}/secrets/{role}.json, got: {problem}") from None
-        return msgspec.structs.replace(known, url=self.nats) if self.nats else known
 
 
 class Client:
@@ -104,16 +46,8 @@ class Client:
         credentials = place.credentials(role)
         try:
             async with asyncio.timeout(_CONNECT_S):
-                await _knock(credentials.url)
-                connection = await connect(credentials, f"elf-{role}", attempts=0)
-                if patient:  # the first one tells a wrong password from a server that is away
-                    await connection.close()
-                    connection = await connect(credentials, f"elf-{role}")
-        except AuthorizationError as problem:
-            raise NodeUnreachable(
-                f"expected {credentials.url} to know the user {credentials.user}, got a refusal;"
-                " try the data folder of the node that runs there"
-            ) from problem
+                await knock(credentials)
+                connection = await connect(credentials, f"elf-{role}", attempts=-1 if patient else 0)
         except (TimeoutError, NatsError, OSError) as problem:
             raise NodeUnreachable(
                 f"expected a running node at {credentials.url}, got no answer; try elf node --config FILE"
@@ -285,13 +219,6 @@ class Client:
         return events, more
 
 
-async def _knock(url: str) -> None:
-    """Open and close a connection: the client of NATS would try a closed port for ever."""
-    parts = urlsplit(url)
-    _, writer = await asyncio.open_connection(parts.hostname, parts.port or 4222)
-    writer.close()
-
-
 def new_ids(count: int) -> list[str]:
     """Return fresh task ids that sort by the time they were made."""
     stamp = time.time_ns() // 1_000_000
@@ -319,8 +246,3 @@ def _cut(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         size += length
     if batch:
         yield batch
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from actors.client import Client, ClientError, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import Language
 from actors.faces.console.output import show_table, span
@@ -20,6 +20,7 @@ from actors.faces.console.reading import Reading
 from actors.faces.console.status import ask_status
 from actors.faces.console.task_lines import TaskLine, read_lines, to_events
 from actors.faces.console.why import tell
+from actors.place import ClientError, Place
 
 ROOT = Path(__file__).parents[3]
 # What the example's tasks work on.

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from actors.client import Client, ClientError, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit
 from actors.faces.console.options import HERE, WhereOption
 from actors.faces.console.output import show_json, size
+from actors.place import ClientError, Place
 
 _FREE_WARN = 2 * 1024**3
 _FREE_FAIL = 256 * 1024**2

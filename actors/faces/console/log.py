@@ -10,12 +10,13 @@ from typing import IO, Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from actors.client import Client, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, WhereOption
 from actors.faces.console.output import Progress, clock, show_json
 from actors.faces.console.source import LogSource
 from actors.faces.console.verification import verify_log
+from actors.place import Place
 from events.envelope import Malformed, Recorded
 from events.subjects import EVERYTHING
 

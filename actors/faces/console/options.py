@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from actors.client import Place
+    from actors.place import Place
 
 Language = Literal["en", "ja"]
 
@@ -25,7 +25,7 @@ class Where:
 
     def place(self) -> "Place":
         """Find the forest. Raises ClientError or Failure when nothing names one."""
-        from actors.client import Place
+        from actors.place import Place
 
         if self.nats:
             from actors.faces.console.failure import Failure
@@ -49,7 +49,7 @@ class Where:
         for folder in usual:
             if folder is not None and (folder / "node.json").exists():
                 return folder
-        return usual[1] or usual[0] or Path("data")
+        return usual[1] or Path("data")
 
 
 HERE = Where()

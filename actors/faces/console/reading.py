@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.client import Client, NodeUnreachable, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.output import Progress
+from actors.place import NodeUnreachable, Place
 
 if TYPE_CHECKING:
     from projections.warehouse import Warehouse

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from actors.client import Client, NodeUnreachable, Place
+from actors.client import Client
 from actors.faces.console.reading import open_file
+from actors.place import NodeUnreachable, Place
 from events.envelope import Recorded
 from events.log import matches
 from events.subjects import EVERYTHING

@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any
 
-from actors.client import Client, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit
 from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, show_json, show_table, size, span
 from actors.faces.console.words import say
+from actors.place import Place
 
 
 async def ask_status(place: Place) -> dict[str, Any]:

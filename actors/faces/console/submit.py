@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import Parameter
 
-from actors.client import Client, NodeUnreachable, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, WhereOption
 from actors.faces.console.output import Progress, note, show_json
 from actors.faces.console.task_lines import TaskLine, read_lines, to_events
 from actors.faces.console.waiting import Ends
+from actors.place import NodeUnreachable, Place
 from events.envelope import Recorded
 from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskSubmitted
 
@@ -71,8 +72,10 @@ def submit(
     """
     if queue == "-" or lines == "-":
         file, queue = "-", "" if queue == "-" else queue
-    elif lines or queue.startswith("-"):
-        raise Failure(f"expected one queue, got {lines or queue!r}; try elf submit --help")
+    elif queue.startswith("-"):
+        raise Failure(f"unknown option {queue}; try elf submit --help")
+    elif lines:
+        raise Failure(f"expected one queue, got also {lines!r}; try --payload for the payload")
     single = TaskLine(
         queue=queue,
         type=type,
@@ -127,7 +130,7 @@ async def _submit(
     wait_timeout: float | None,
     as_json: bool,
 ) -> int:
-    async with await Client.open(place, "client", patient=wait) as client:
+    async with await Client.open(place, "client", patient=True) as client:
         tasks = to_events(given, await queues_of(client), queue)
         ends = Ends(client, {task.task: task.queue for task in tasks})
         if wait:

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from actors.client import Client, ClientError, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, show_json, show_table, span
 from actors.faces.console.reading import Reading
 from actors.faces.console.words import say
+from actors.place import ClientError, Place
 from events.subjects import token
 
 task = App(name="task", help="Show one task, or withdraw it (task cancel ID).")

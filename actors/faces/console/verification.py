@@ -4,10 +4,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.client import ClientError, Place
 from actors.faces.console.output import Progress
 from actors.faces.console.reading import Reading
 from actors.faces.console.source import LogSource
+from actors.place import ClientError, Place
 from events.envelope import Malformed
 from projections import anchor as anchors
 from projections.chain import Chain, ChainBroken

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from actors.client import Client, NodeUnreachable, Place
+from actors.client import Client
 from actors.faces.console.failure import Exit, Failure, closest
 from actors.faces.console.options import HERE, WhereOption
 from actors.faces.console.output import note, show_json
+from actors.place import NodeUnreachable, Place
 from events.observations import Intent
 from events.subjects import token
 
