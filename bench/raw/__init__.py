@@ -1,0 +1,1 @@
+"""Fixed programs of the physical limit: what the machine gives without us."""
