@@ -5,6 +5,7 @@ from msgspec import Struct
 from events.decisions import ContinueUnit, Decided
 from events.envelope import Recorded
 from events.observations import Sampled
+from events.outcomes import WorkerStartOrdered
 from events.settings import Settings
 from projections.units import Unit, Units, worker_of
 
@@ -37,6 +38,11 @@ class Health(Struct):
             case Sampled():
                 for unit in units.units.values():
                     self._tick(unit, settings)
+            case WorkerStartOrdered(unit=name, generation=generation):
+                # What was seen of the old process says nothing about the new one.
+                signs = self.get(name)
+                signs.generation = generation
+                signs.stopped = signs.silent = signs.swollen = 0
             case Decided(action=ContinueUnit(), target=name, mode="act"):
                 signs = self.get(name)
                 signs.continued_at = now
@@ -46,9 +52,6 @@ class Health(Struct):
 
     def _tick(self, unit: Unit, settings: Settings) -> None:
         signs = self.get(unit.name)
-        if signs.generation != unit.generation:
-            signs.generation = unit.generation
-            signs.stopped = signs.silent = signs.swollen = 0
         sample = unit.sample
         if sample is None or not unit.alive:
             signs.stopped = signs.silent = signs.swollen = 0
@@ -58,7 +61,9 @@ class Health(Struct):
             return
         limits = settings.limits
         silent = sample.beat_age_ms >= limits.beat_lost_s * 1000 and sample.status != "T"
-        signs.stopped = signs.stopped + 1 if sample.status in ("T", "t") else 0
+        # A unit that a person paused is stopped on purpose.
+        stopped = sample.status in ("T", "t") and unit.intent != "pause"
+        signs.stopped = signs.stopped + 1 if stopped else 0
         signs.silent = signs.silent + 1 if silent else 0
         percent = memory_percent(unit, settings)
         swollen = percent is not None and percent >= limits.memory_restart_percent

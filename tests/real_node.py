@@ -125,7 +125,8 @@ class RealNode:
         assert self.process
         self.process.terminate()
         code = await self.ended(seconds)
-        assert marked(f"{self.marker}:") == []
+        left = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in marked(f"{self.marker}:")}
+        assert left == {}, f"exit code {code}"
         if keeper:
             with keeper:
                 assert select.select([keeper.wait_fd()], [], [], 2.0)[0], "the keeper lives on"
@@ -207,10 +208,10 @@ class RealNode:
             assert time.monotonic() < deadline, f"expected {what} within {seconds} s, got {self.story()}"
             await asyncio.sleep(0.01)
 
-    def story(self, last: int = 40) -> str:
+    def story(self, last: int = 16) -> str:
         """Return the last events that are not ticks, one a line."""
         lines = [
-            f"{event.position} {event.type} {event.data[-400:]!r}"
+            f"{event.position} {event.type} {event.data[-300:]!r}"
             for event in self.events
             if event.type not in ("sampled", "settings_adopted")
         ]

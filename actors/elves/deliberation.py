@@ -59,7 +59,9 @@ def fold(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
                 mind.mana.refund(effect.cost, elf_settings(view.settings, policy.name).mana)
         case _:
             pass
-    mind.mana.refill(now, elf_settings(view.settings, policy.name).mana)
+    if mind.settings_digest:
+        # Not before: the first level is what the settings say.
+        mind.mana.refill(now, elf_settings(view.settings, policy.name).mana)
     policy.fold(mind.own, event, view)
 
 
