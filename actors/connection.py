@@ -1,6 +1,7 @@
 """One NATS connection with a role's credentials, and what went wrong on it."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 _log = logging.getLogger("elf.nats")
 
@@ -69,8 +71,9 @@ class Connection:
             call()
 
     async def close(self) -> None:
-        """Flush what can be flushed within a second and close."""
-        await self.client.close()
+        """Flush what can be flushed within a second and close; also when the server is gone."""
+        with contextlib.suppress(NatsError, OSError):
+            await self.client.close()
 
 
 async def connect(

@@ -156,3 +156,13 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of a file that may not exist yet."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def grown(path: Path, count: int, seconds: float) -> None:
+    """Wait for more than so many lines."""
+    await until(lambda: len(lines(path)) > count, seconds, f"{count} lines in {path.name}")

@@ -1,26 +1,19 @@
-"""Processes are killed at the worst moment; each task has one effective end and exact attempts all the same."""
+"""Processes are killed at the worst moment; each task has one effective end and exact attempts."""
 
-import asyncio
 import contextlib
-import json
 import os
 import random
-import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from actors.runner_spool import Spool
-from events.log import Expect
 from events.observations import WorkerExited
-from events.subjects import task_filter
-from events.tasks import ResultSalvaged, TaskCancelled, TaskDied, TaskFailed, TaskFinished, TaskStarted
-from tests.real_runner import RealRunner, alive, end_of, ends_of, kinds, life_of, lives
-from tests.real_server import Client, RealServer, pending, real_server, shorten_ack_wait, until, until_found
+from events.tasks import TaskDied, TaskFinished, TaskStarted
+from tests.real_runner import RealRunner, alive, end_of, ends_of, grown, kinds, lines, lives
+from tests.real_server import Client, RealServer, pending, real_server, shorten_ack_wait, until
 
 Start = Callable[..., RealRunner]
 
@@ -48,16 +41,6 @@ def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
     yield begin
     for runner in started:
         runner.close()
-
-
-def lines(path: Path) -> list[str]:
-    """Return the lines of a file that may not exist yet."""
-    return path.read_text().splitlines() if path.exists() else []
-
-
-async def grown(path: Path, count: int, seconds: float) -> None:
-    """Wait for more than so many lines."""
-    await until(lambda: len(lines(path)) > count, seconds, f"{count} lines in {path.name}")
 
 
 async def test_a_task_that_takes_too_long_is_killed_and_the_others_go_on(
@@ -187,142 +170,6 @@ async def test_another_pool_takes_over_when_the_log_says_that_the_runner_ended(
     assert (end.unit, end.attempt) == ("v1", 2)
 
 
-async def test_a_cancelled_task_is_stopped_where_it_stands(
-    start: Start, client: Client, server: RealServer, tmp_path: Path
-) -> None:
-    marks = tmp_path / "marks"
-    runner = start("plain:mark_and_wait")
-    await client.submit("running", str(marks))
-    await until(lambda: lines(marks), what="the execution")
-    host = int(lines(marks)[0].split()[2])
-    last = await client.log.last(task_filter("q1", "running"))
-    assert last is not None
-    await client.say(
-        TaskCancelled(task="running", queue="q1"), Expect(task_filter("q1", "running"), last.position)
-    )
-    await until(lambda: not alive(host), what="the end of the handler's process")
-    (tmp_path / "go").touch()
-    await client.submit("next", str(marks))
-    await end_of(client, "next")
-    assert await runner.drain() == 0
-    assert kinds(await life_of(client, "running")) == ["Started", "Cancelled"]
-    assert await pending(await server.connect(), "q1") == (0, 0)
-
-
-async def test_a_cancellation_that_the_log_refused_changes_nothing(
-    start: Start, client: Client, tmp_path: Path
-) -> None:
-    marks = tmp_path / "marks"
-    start("plain:mark_and_wait")
-    await client.submit("t1", str(marks))
-    await until(lambda: lines(marks), what="the execution")
-    await client.log.connection.client.publish(
-        "log.client.cli.task.q1.t1.cancelled",
-        b"{}",
-        headers={
-            "Nats-Expected-Last-Subject-Sequence": "1000",
-            "Nats-Expected-Last-Subject-Sequence-Subject": task_filter("q1", "t1"),
-        },
-    )
-    await client.log.connection.client.flush()
-    (tmp_path / "go").touch()
-    assert isinstance(await end_of(client, "t1"), TaskFinished)
-    assert len(lines(marks)) == 1
-
-
-async def test_a_result_that_comes_after_the_end_is_salvaged(
-    start: Start, client: Client, server: RealServer, tmp_path: Path
-) -> None:
-    marks = tmp_path / "marks"
-    runner = start("plain:mark_and_wait", concurrency=1)
-    await client.submit("t1", str(marks))
-    await until(lambda: lines(marks), what="the execution")
-    last = await client.log.last(task_filter("q1", "t1"))
-    assert last is not None
-    other = Client(await server.log("worker-p2"))
-    await other.say(
-        TaskFinished(
-            task="t1", queue="q1", unit="v1", generation=1, attempt=1, claim=last.position, result="first"
-        ),
-        Expect(task_filter("q1", "t1"), last.position),
-    )
-    (tmp_path / "go").touch()
-    salvage = "log.worker.p1.result_salvaged.t1"
-    found = await until_found(client.log, salvage)
-    assert await runner.drain() == 0
-    assert isinstance(found.body, ResultSalvaged)
-    assert found.body.result == int(lines(marks)[0].split()[2])
-    assert (await end_of(client, "t1")).result == "first"
-    assert await pending(await server.connect(), "q1") == (0, 0)
-
-
-async def test_a_drained_runner_finishes_what_runs_and_gives_back_the_rest(
-    start: Start, client: Client, server: RealServer, tmp_path: Path
-) -> None:
-    marks = tmp_path / "marks"
-    runner = start("plain:mark_and_wait")
-    for number in range(5):
-        await client.submit(f"t{number}", str(marks))
-    await until(lambda: lines(marks), what="the execution")
-    runner.signal(signal.SIGTERM)
-    running = lines(marks)[0].split()[0]
-    await until_state(server, "draining")
-    (tmp_path / "go").touch()
-    assert await runner.ended() == 0
-    assert len(lines(marks)) == 1
-    story = lives(await client.story())
-    assert kinds(story[running]) == ["Started", "Finished"]
-    others = [task for task in story if task != running]
-    assert all(kinds(story[task]) in ([], ["Started", "Released"]) for task in others)
-    later = runner.next()
-    try:
-        ends = await ends_of(client, others)
-    finally:
-        later.close()
-    assert {end.attempt for end in ends.values()} == {1}
-
-
-async def until_state(server: RealServer, state: str) -> None:
-    """Wait for a beat that says so."""
-    node = await server.connect()
-    news = await node.client.subscribe("beat.p1.w1")
-    while json.loads((await news.next_msg(10)).data)["state"] != state:
-        pass
-
-
-async def test_a_second_signal_gives_up_what_runs(start: Start, client: Client, tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    runner = start("plain:mark_and_wait", stop_wait_s=60)
-    await client.submit("t1", str(marks))
-    await until(lambda: lines(marks), what="the execution")
-    runner.signal(signal.SIGTERM)
-    await asyncio.sleep(0)
-    while runner.process.poll() is None:  # type: ignore[union-attr]
-        runner.signal(signal.SIGTERM)
-        await asyncio.sleep(0.02)
-    assert await runner.ended() == 0
-    life = await life_of(client, "t1")
-    assert kinds(life) == ["Started", "Failed"]
-    assert (life[2].kind, life[2].retry_in_s) == ("exit", 0.0)
-    assert not alive(int(lines(marks)[0].split()[2]))
-
-
-async def test_claimed_tasks_are_given_back_when_one_takes_long(
-    start: Start, client: Client, tmp_path: Path
-) -> None:
-    marks = tmp_path / "marks"
-    tasks: list[tuple[str, object]] = [(f"t{number}", number) for number in range(400)]
-    tasks[100] = ("t100", "hang")
-    await client.submit_all(tasks)
-    start("plain:hang_or_echo", unit="w1")
-    await until_found(client.log, "log.*.*.task.q1.t99.finished")
-    second = start("plain:hang_or_echo", unit="v1", pool="p2")
-    ends = await ends_of(client, [task for task, payload in tasks if payload != "hang"])
-    assert {end.attempt for end in ends.values()} == {1}
-    assert not marks.exists()
-    assert await second.drain() == 0
-
-
 async def test_a_server_that_is_killed_in_the_middle_costs_no_task(
     start: Start, client: Client, server: RealServer, tmp_path: Path
 ) -> None:
@@ -412,41 +259,3 @@ async def test_a_beaten_runner_never_doubles_an_end(
         assert life[-1] == "Finished"
         assert executed[task] >= 1
         assert life.count("Started") >= executed[task]
-
-
-def test_a_torn_spool_gives_what_is_whole(tmp_path: Path, server: RealServer) -> None:
-    path = tmp_path / "torn"
-    line = {
-        "entries": [
-            {
-                "subject": "log.worker.p1.task.q1.t1.failed.1",
-                "event": {
-                    "id": "a",
-                    "time": 1,
-                    "source": "worker.p1",
-                    "body": msgspec.to_builtins(
-                        TaskFailed(
-                            task="t1",
-                            queue="q1",
-                            unit="w1",
-                            generation=1,
-                            attempt=1,
-                            claim=2,
-                            kind="error",
-                            error="x",
-                        )
-                    ),
-                },
-                "expect": {"filter": "log.*.*.task.q1.t1.>", "position": 2},
-            }
-        ],
-        "replies": ["r"],
-        "delay_s": 1.0,
-    }
-    text = json.dumps(line)
-    path.write_text(text + "\n" + text[: len(text) // 2])
-    (kept,) = Spool(str(path)).read()
-    assert kept.entries[0].expect == Expect("log.*.*.task.q1.t1.>", 2)
-    assert isinstance(kept.entries[0].envelope.body, TaskFailed)
-    assert (list(kept.replies), kept.delay_s) == (["r"], 1.0)
-    assert os.path.exists(path)
