@@ -7,7 +7,8 @@ from msgspec import Struct
 from actors.ground import NATS_UNIT
 from actors.keeper_client import Exit
 from actors.keeper_client import Unit as Living
-from actors.process import Identity, Process, boot_id
+from actors.process import Identity
+from actors.processes import Processes
 from events.outcomes import WorkerStarted
 from projections.units import Unit, Units
 
@@ -40,7 +41,9 @@ class Stranger(Struct, frozen=True):
 Finding = Adopted | Over | Vanished | Stranger
 
 
-def compare(units: Units, living: Sequence[Living], exits: Callable[[], Sequence[Exit]]) -> list[Finding]:
+def compare(
+    units: Units, processes: Processes, living: Sequence[Living], exits: Callable[[], Sequence[Exit]]
+) -> list[Finding]:
     """Return every difference; `exits` is asked only if somebody is missing."""
     by_name = {item.unit: item for item in living if item.unit != NATS_UNIT}
     found: list[Finding] = []
@@ -48,21 +51,21 @@ def compare(units: Units, living: Sequence[Living], exits: Callable[[], Sequence
     for unit in units.units.values():
         here = by_name.pop(unit.name, None)
         if here and here.nonce == unit.nonce and not unit.exited:
-            found.append(Adopted(unit, Identity(boot_id(), here.pid, here.start)))
+            found.append(Adopted(unit, Identity(processes.boot(), here.pid, here.start)))
             continue
         if here:
             found.append(Stranger(here))
         if unit.alive or (unit.generation and not unit.exited):
             book = exits() if book is None else book
-            found.extend(_missing(unit, book))
+            found.extend(_missing(unit, processes, book))
     found.extend(Stranger(item) for item in by_name.values())
     return found
 
 
-def _missing(unit: Unit, book: Sequence[Exit]) -> list[Finding]:
+def _missing(unit: Unit, processes: Processes, book: Sequence[Exit]) -> list[Finding]:
     """Believed alive, or ordered, and not with the keeper."""
-    identity = Identity(boot_id(), unit.pid, unit.start)
-    process = Process.open(identity) if unit.alive else None
+    identity = Identity(processes.boot(), unit.pid, unit.start)
+    process = processes.hold(identity) if unit.alive else None
     if process is not None:
         process.close()
         return [Adopted(unit, identity)]

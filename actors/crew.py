@@ -19,6 +19,7 @@ from actors.ground import Ground
 from actors.journal import Journal
 from actors.nats_server import queue_states
 from actors.policies import POLICIES
+from actors.processes import LocalProcesses, Processes
 from actors.projector import Projector
 from actors.roster import Roster
 from actors.runtime import Down, Watcher, tell
@@ -27,7 +28,8 @@ from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec
 from actors.units import Launch, launch_of
 from actors.worker_orders import UnitPlan
-from events.observations import QueueSample
+from events.log import entry
+from events.observations import Quarantined, QueueSample
 
 Ref = pykka.ActorRef[Any]
 
@@ -58,6 +60,7 @@ class Crew:
         self._snapshots = snapshots
         self._epoch = epoch
         self._die = die
+        self._processes: Processes = LocalProcesses()
         self.refs: dict[str, Ref] = {}
 
     @property
@@ -116,7 +119,11 @@ class Crew:
         self.tell("sampler", due)
 
     def _projector(self, watcher: Watcher, _: Down | None) -> Ref:
-        return Projector.start(watcher, self._data, self._clock, self._feed.subscribe, self._journal.write)
+        return Projector.start(watcher, self._data, self._clock, self._feed.subscribe, self._quarantine)
+
+    def _quarantine(self, found: Quarantined) -> None:
+        """Say once which stored message is no event, whoever finds it and how often."""
+        self._journal.append([entry(self._journal.envelope(found, id=f"quarantine-{found.position}"))])
 
     def _roster(self, watcher: Watcher, _: Down | None) -> Ref:
         return Roster.start(watcher, self._clock, self._feed.subscribe)
@@ -126,6 +133,7 @@ class Crew:
             watcher,
             self._journal,
             self._clock,
+            self._processes,
             lambda: self._forest().node.sample_s,
             lambda unit: bool((plan := self._plan(unit)) and plan.queue),
             self._ask_queues,
@@ -141,6 +149,7 @@ class Crew:
             self._journal,
             self._clock,
             lambda: self._ground.keeper,
+            self._processes,
             self._plan,
             self._feed.subscribe,
             self._publish,

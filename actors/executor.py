@@ -12,7 +12,8 @@ from actors.clock import Clock
 from actors.feed import Chunk, Subscription
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper
-from actors.process import Identity, boot_id, read_stat, sweep
+from actors.process import Identity
+from actors.processes import Processes
 from actors.runtime import Actor, Down, Watcher, tell
 from actors.worker import WorkerActor
 from actors.worker_orders import Adopt, Continue, End, Ended, Start, UnitPlan
@@ -61,6 +62,7 @@ class Executor(Actor):
         journal: Journal,
         clock: Clock,
         keeper: Callable[[], Keeper],
+        processes: Processes,
         plan: Callable[[str], UnitPlan | None],
         subscribe: Callable[[Subscription], None],
         publish: Callable[[str, bytes], None],
@@ -71,6 +73,7 @@ class Executor(Actor):
         self._journal = journal
         self._clock = clock
         self._keeper = keeper
+        self._processes = processes
         self._plan = plan
         self._subscribe = subscribe
         self._publish = publish
@@ -190,12 +193,19 @@ class Executor(Actor):
                 self._journal,
                 self._clock,
                 self._keeper,
+                self._processes,
                 self._ask_to_drain,
             )
             self._workers[unit] = worker
             known = self._units.units.get(unit)
             if known and known.alive:
-                worker.tell(Adopt(known.generation, known.nonce, Identity(boot_id(), known.pid, known.start)))
+                worker.tell(
+                    Adopt(
+                        known.generation,
+                        known.nonce,
+                        Identity(self._processes.boot(), known.pid, known.start),
+                    )
+                )
         return worker
 
     def _ask_to_drain(self, pool: str, unit: str) -> None:
@@ -254,7 +264,7 @@ class Executor(Actor):
 
     def _say_living(self) -> None:
         """Tell the sampler whom to look at."""
-        boot = boot_id()
+        boot = self._processes.boot()
         self._tell_living(
             {
                 unit.name: Alive(unit.generation, Identity(boot, unit.pid, unit.start))
@@ -271,7 +281,7 @@ class Executor(Actor):
             return
         self._take_over = None
         self._epoch = order.epoch
-        found = compare(self._units, self._keeper().units(), lambda: self._keeper().exits(0))
+        found = compare(self._units, self._processes, self._keeper().units(), lambda: self._keeper().exits(0))
         for finding in found:
             self._found(finding)
         self._reconcile()
@@ -295,7 +305,9 @@ class Executor(Actor):
                 self._journal.write(WorkerExited(unit=unit.name, generation=unit.generation, pid=unit.pid))
             case Stranger(living=living):
                 _log.warning("ending %s (pid %s): the log does not know it", living.unit, living.pid)
-                sweep(f"{self._node}:{living.unit}:{living.generation}:{living.nonce}", 9, living.pid)
+                marker = f"{self._node}:{living.unit}:{living.generation}:{living.nonce}"
+                session = Identity(self._processes.boot(), living.pid, living.start)
+                self._processes.sweep(marker, 9, session)
 
     def _reconcile(self) -> None:
         """Settle acts whose node died under them by what is real now; the elves look again at what is not."""
@@ -306,8 +318,8 @@ class Executor(Actor):
     def _settle(self, effect: Effect) -> None:
         """A stop is carried on to its post-check, another act is judged by what its unit is doing."""
         unit = self._units.get(effect.target)
-        stat = read_stat(unit.pid) if unit.alive else None
-        state = stat.state if stat and stat.start == unit.start else "X"
+        identity = Identity(self._processes.boot(), unit.pid, unit.start)
+        state = self._processes.state(identity) if unit.alive else "X"
         error = ""
         if effect.do == "stop_unit" and effect.generation == unit.generation:
             self._worker(unit.name).tell(End(effect.decision, unit.generation, again=False))

@@ -11,7 +11,8 @@ from actors.clock import Clock
 from actors.elf import Due
 from actors.executor import Alive
 from actors.journal import Journal
-from actors.process import Sample, sample_tree
+from actors.process import Sample
+from actors.processes import Processes
 from actors.runtime import Actor, Watcher, tell
 from events.observations import ClockStepped, QueueSample, Sampled, UnitSample
 
@@ -68,6 +69,7 @@ class Sampler(Actor):
         watcher: Watcher,
         journal: Journal,
         clock: Clock,
+        processes: Processes,
         sample_s: Callable[[], float],
         task_units: Callable[[str], bool],
         ask_queues: Callable[[Callable[[tuple[QueueSample, ...]], None]], None],
@@ -75,6 +77,7 @@ class Sampler(Actor):
         super().__init__("sampler", watcher)
         self._journal = journal
         self._clock = clock
+        self._processes = processes
         self._sample_s = sample_s
         self._is_task_unit = task_units
         self._ask_queues = ask_queues
@@ -163,7 +166,7 @@ class Sampler(Actor):
         self._last = (wall, monotonic)
 
     def _sample(self, now: float) -> list[UnitSample]:
-        found = sample_tree({name: alive.identity for name, alive in self._living.items()})
+        found = self._processes.samples({name: alive.identity for name, alive in self._living.items()})
         return [self._unit(name, alive, found.get(name), now) for name, alive in sorted(self._living.items())]
 
     def _unit(self, name: str, alive: Alive, sample: Sample | None, now: float) -> UnitSample:

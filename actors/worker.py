@@ -8,7 +8,8 @@ from typing import Any, Literal
 from actors.clock import Clock
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper, KeeperGone, KeeperRefused, StartRefused, StartRequest
-from actors.process import Identity, Process, boot_id, read_stat, sweep
+from actors.process import Identity
+from actors.processes import Held, Processes
 from actors.runtime import Actor, Watcher, tell
 from actors.worker_ending import Ending
 from actors.worker_orders import Adopt, Continue, End, Ended, Start, Timer, Told, UnitPlan
@@ -41,6 +42,7 @@ class WorkerActor(Actor):
         journal: Journal,
         clock: Clock,
         keeper: Callable[[], Keeper],
+        processes: Processes,
         ask_to_drain: Callable[[str, str], None],
     ) -> None:
         super().__init__(unit, watcher)
@@ -49,15 +51,17 @@ class WorkerActor(Actor):
         self._journal = journal
         self._clock = clock
         self._keeper = keeper
+        self.processes = processes
         self.ask_to_drain = ask_to_drain
         self.phase: Phase = "absent"
         self.generation = 0
         self.nonce = ""
-        self.process: Process | None = None
+        self.process: Held | None = None
         self.identity: Identity | None = None
         self._doing = ""
         self._busy = False
         self._ending: Ending | None = None
+        self._next: End | None = None
         self._step = 0
         self._step_began = 0.0
 
@@ -67,6 +71,8 @@ class WorkerActor(Actor):
             case Start(decision=decision, generation=generation):
                 if self._free(decision, self.phase == "absent"):
                     self.order_start(generation)
+            case End(decision="") if self._busy:
+                self._end_next(message)
             case End(decision=decision):
                 if self._free(decision, True):
                     self._ending = Ending(self, message)
@@ -110,6 +116,12 @@ class WorkerActor(Actor):
         self._doing = decision
         return True
 
+    def _end_next(self, order: End) -> None:
+        """The node ends: what is under way comes to its end first, and without a new generation."""
+        self._next = order
+        if self._ending:
+            self._ending.hurry()
+
     # --- start ---------------------------------------------------------------------------------------------
 
     def order_start(self, generation: int) -> None:
@@ -119,7 +131,7 @@ class WorkerActor(Actor):
             self.give_up("the unit is not in the configuration in force", "start")
             return
         # Nothing of an older generation may live beside a new one, children that left its session included.
-        sweep(f"{self._node}:{self.name}:", signal.SIGKILL)
+        self.processes.sweep(f"{self._node}:{self.name}:", signal.SIGKILL)
         self.phase = "starting"
         self.generation = generation
         self.nonce = secrets.token_hex(6)
@@ -151,7 +163,7 @@ class WorkerActor(Actor):
         except (KeeperGone, KeeperRefused, LookupError) as problem:
             self._not_started(str(problem))
         else:
-            self._hold(Identity(boot_id(), started.pid, started.start))
+            self._hold(Identity(self.processes.boot(), started.pid, started.start))
             self.phase = "running"
             born = WorkerStarted(
                 unit=self.name,
@@ -172,7 +184,7 @@ class WorkerActor(Actor):
         if self.process:
             self.process.close()
         self.identity = identity
-        self.process = Process.open(identity)
+        self.process = self.processes.hold(identity)
 
     # --- exit, continue ------------------------------------------------------------------------------------
 
@@ -193,11 +205,11 @@ class WorkerActor(Actor):
         self.wait(_CONTINUE_CHECK_S, self._continued)
 
     def _continued(self) -> None:
-        stat = read_stat(self.identity.pid) if self.identity else None
-        if stat is None or stat.state in "TtZX":
-            self.give_up(f"state {stat.state if stat else 'gone'} after SIGCONT", "send_sigcont")
+        state = self.processes.state(self.identity) if self.identity else "X"
+        if state in "TtZX":
+            self.give_up(f"state {state} after SIGCONT", "send_sigcont")
         else:
-            self.verified(f"state {stat.state} after SIGCONT")
+            self.verified(f"state {state} after SIGCONT")
 
     # --- what every act needs ------------------------------------------------------------------------------
 
@@ -245,6 +257,9 @@ class WorkerActor(Actor):
         self._doing, self._busy, self._ending = "", False, None
         self._step += 1
         self._step_began = 0.0
+        order, self._next = self._next, None
+        if order:
+            _tell(self.actor_ref, order)
 
 
 def _tell(ref: Any, message: object) -> None:

@@ -6,7 +6,6 @@ check_process_status, send_sigterm, wait_graceful_shutdown, force_kill_if_needed
 import signal
 from typing import TYPE_CHECKING
 
-from actors.process import members, read_stat, sweep
 from actors.worker_orders import End
 
 if TYPE_CHECKING:
@@ -24,16 +23,23 @@ class Ending:
         self._worker = worker
         self._order = order
         self._tries = 0
+        self._last = False
+
+    def hurry(self) -> None:
+        """Do not wait for a task edge, start nothing afterwards: the node ends."""
+        self._last = True
+        if self._worker.phase == "draining":
+            self._terminate()
 
     def check(self) -> None:
         """Step 1, check_process_status: is the process that the decision speaks of still there?"""
         worker, order = self._worker, self._order
-        stat = read_stat(worker.identity.pid) if worker.identity else None
+        state = worker.processes.state(worker.identity) if worker.identity else "X"
         alive = bool(worker.process and worker.process.alive() and worker.generation == order.generation)
-        worker.done("check_process_status", True, f"state {stat.state if alive and stat else 'gone'}")
+        worker.done("check_process_status", True, f"state {state if alive else 'gone'}")
         if not alive:
             self._kill()
-        elif order.drain_s > 0:
+        elif order.drain_s > 0 and not self._last:
             worker.phase = "draining"
             plan = worker.plan()
             worker.ask_to_drain(plan.pool if plan else worker.name, worker.name)
@@ -80,8 +86,7 @@ class Ending:
     def _kill_again(self) -> None:
         worker, generation = self._worker, self._order.generation
         ours = worker.identity if generation == worker.generation else None
-        session, start = (ours.pid, ours.start) if ours else (0, None)
-        left = members(worker.marker(generation), session, start)
+        left = worker.processes.members(worker.marker(generation), ours)
         if not left:
             worker.done("force_kill_if_needed", True, "no process of the generation is left")
             self._gone()
@@ -89,13 +94,15 @@ class Ending:
             worker.give_up(f"pids {left} do not end", "force_kill_if_needed")
         else:
             self._tries += 1
-            sweep(worker.marker(generation), signal.SIGKILL, session, start)
+            worker.processes.sweep(worker.marker(generation), signal.SIGKILL, ours)
             worker.wait(_KILL_CHECK_S, self._kill_again)
 
     def _gone(self) -> None:
         """Step 5, restart_worker, or the end."""
         self._worker.phase = "absent"
-        if self._order.again:
+        if self._order.again and self._last:
+            self._worker.give_up("the node ends", "restart_worker")
+        elif self._order.again:
             self._worker.order_start(self._order.generation + 1)
         else:
             self._worker.verified("no process is left")
