@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from events.tasks import (
     TaskStarted,
     TaskSubmitted,
 )
+from tests.real_runner import ROOT
 
 NOW = 1_000.0
 OWN: dict[str, Any] = {"task": "t1", "queue": "q1", "unit": "w9", "generation": 4}
@@ -256,3 +259,10 @@ def test_a_spool_is_private_and_goes_when_it_is_empty(tmp_path: Path) -> None:
     assert len(Spool(str(path)).read()) == 2
     spool.clear()
     assert not path.exists()
+
+
+def test_a_runner_carries_nothing_that_it_does_not_use() -> None:
+    code = "import actors.runner, sys; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert not loaded & {"pykka", "duckdb", "psutil", "cyclopts", "rich", "actors.nats_server", "actors.bus"}

@@ -242,11 +242,10 @@ async def test_a_handler_that_dies_between_tasks_costs_none(start: Start, client
     await end_of(client, "t1")
     (host,) = children(runner.pid)
     os.kill(host, signal.SIGKILL)
+    words = f"handler process {host} ended: signal 9 (SIGKILL; out of memory?); a new one starts"
+    await until(lambda: words in runner.said(), what="a line about the end")
     await client.submit("t2", 2)
     assert isinstance(await end_of(client, "t2"), TaskFinished)
-    assert (
-        f"handler process {host} ended: signal 9 (SIGKILL; out of memory?); a new one starts" in runner.said()
-    )
 
 
 async def test_a_queue_that_appears_later_is_found(start: Start, client: Client, server: RealServer) -> None:
