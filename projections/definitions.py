@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
+from events.codec import CATALOGUE
+
 SCHEMA = "schema.sql"
 VIEWS = ("views.sql", "views_tasks.sql", "views_decisions.sql", "views_units.sql")
 FILLED_BY = "rows.py"
@@ -35,26 +37,33 @@ def questions() -> dict[str, str]:
 
 
 def tables_digest() -> str:
-    """Return the digest over the tables and the code that fills them: when it changes, they are remade."""
-    return _digest(SCHEMA, FILLED_BY)
+    """Return the digest over the tables, what fills them and what is read: when it changes, they are remade."""
+    events = " ".join(
+        f"{kind.__struct_config__.tag}({','.join(kind.__struct_fields__)})" for kind in CATALOGUE
+    )
+    return _digest(_read(SCHEMA), _read(FILLED_BY), events.encode())
 
 
 def views_digest() -> str:
     """Return the digest over the views."""
-    return _digest(SCHEMA, *VIEWS)
+    return _digest(_read(SCHEMA), *map(_read, VIEWS))
 
 
-def _digest(*files: str) -> str:
+def _read(file: str) -> bytes:
+    return (_HERE / file).read_bytes()
+
+
+def _digest(*parts: bytes) -> str:
     whole = blake2b(digest_size=16)
-    for file in files:
-        whole.update((_HERE / file).read_bytes() + b"\0")
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "big") + part)
     return whole.hexdigest()
 
 
 def _statements(file: str) -> Iterator[tuple[str, str]]:
     """Split a file behind the lines that end in a semicolon and are no comments."""
     lines: list[str] = []
-    for line in (_HERE / file).read_text(encoding="utf-8").splitlines():
+    for line in _read(file).decode().splitlines():
         lines.append(line)
         if line.endswith(";") and not line.lstrip().startswith("--"):
             statement = "\n".join(lines).strip()

@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,22 +10,18 @@ import duckdb
 
 from events.codec import decode
 from events.envelope import Recorded
-from projections import definitions
+from projections import definitions, rebuilding
 from projections.anchor import Anchor
 from projections.appending import Writer
-from projections.chain import Altered, Chain
+from projections.chain import Chain
+from projections.rebuilding import PAGE, Progress
 from projections.rows import Forest, Rows, micros, rows_of, tame
 
-PAGE = 4_000
-"""Events that are read at once: what a reader holds in memory."""
 INTERRUPT_EVERY_S = 0.005
 
 _SET_CHECKPOINT = "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?"
 _FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
 TABLES_KEY, VIEWS_KEY = "tables", "views"
-
-Progress = Callable[[int, int], None]
-"""Called with (events done, events in all)."""
 
 
 class WarehouseError(Exception):
@@ -127,7 +123,10 @@ class Warehouse:
         cursor = self.cursor()
         try:
             while after < end:
-                yield _page(cursor, after, min(after + PAGE, end))
+                rows = rebuilding.rows_between(
+                    cursor, "position, subject, data", after, min(after + PAGE, end)
+                )
+                yield [decode(*row) for row in rows]
                 after += PAGE
         finally:
             cursor.close()
@@ -137,43 +136,32 @@ class Warehouse:
 
         Raises ChainBroken when the bytes are not those that the checkpoint speaks of.
         """
-        try:
-            self._rebuild(progress, bounded=False)
-        except duckdb.Error:
-            # Perhaps somebody wrote what no column holds, as in `add`; a transaction ends with an error.
-            self._rebuild(progress, bounded=True)
+        keep, bounded = rebuilding.can_keep(self._connection), False
+        while True:
+            try:
+                self._rebuild(keep, bounded, progress)
+                break
+            except rebuilding.LogDiffers:
+                keep = False
+            except duckdb.Error:
+                # Perhaps somebody wrote what no column holds, as in `add`; a transaction ends with an error.
+                if bounded:
+                    raise
+                bounded = True
         with suppress(duckdb.TransactionException):
             # Somebody reads: the room of the old tables comes back later, at the next automatic checkpoint.
             self._connection.execute("CHECKPOINT")
 
-    def _rebuild(self, progress: Progress | None, *, bounded: bool) -> None:
-        connection, chain, forest = self._connection, Chain(), Forest()
-        end = self._chain.position
+    def _rebuild(self, keep: bool, bounded: bool, progress: Progress | None) -> None:
+        connection = self._connection
         self._writer = None
-        writer: Writer | None = None
         connection.begin()
         try:
-            writer = Writer(connection, self._empty_tables())
-            while chain.position < end:
-                page = _page(connection, chain.position, min(chain.position + PAGE, end))
-                chain.extend(page)
-                rows, forest = rows_of(page, forest)
-                writer.write(tame(rows) if bounded else rows)
-                if progress:
-                    progress(chain.position, end)
-            if chain != self._chain:
-                raise Altered(
-                    f"expected head {self._chain.head_hex} at {end}, got {chain.head_hex}", end, end
-                )
-            writer.close()
-            connection.execute("DROP TABLE log")
-            connection.execute("ALTER TABLE log_next RENAME TO log")
-            connection.execute(_FIRST_CHECKPOINT, _checkpoint(chain, self._time, forest))
+            forest = rebuilding.rebuild(connection, self._chain, keep, bounded, progress)
+            connection.execute(_FIRST_CHECKPOINT, _checkpoint(self._chain, self._time, forest))
             self._make_views()
             connection.commit()
         except BaseException:
-            if writer:
-                writer.clear()
             connection.rollback()
             raise
         self._forest = forest
@@ -272,16 +260,6 @@ class Warehouse:
         self._make_views()
         connection.commit()
 
-    def _empty_tables(self) -> dict[str, str]:
-        """Create every table anew, beside the old log as `log_next`; return where rows go instead."""
-        for table, statement in definitions.tables().items():
-            if table == "log":
-                self._connection.execute(statement.replace("CREATE TABLE log", "CREATE TABLE log_next"))
-            else:
-                self._connection.execute(f"DROP TABLE IF EXISTS {table}")
-                self._connection.execute(statement)
-        return {"log": "log_next"}
-
     def _make_views(self) -> None:
         connection = self._connection
         found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
@@ -331,14 +309,6 @@ def _checkpoint(chain: Chain, last: int, forest: Forest) -> list[object]:
 
 def _names(tables: set[str]) -> str:
     return f"the tables {', '.join(sorted(tables)[:5])}" if tables else "no tables"
-
-
-def _page(connection: duckdb.DuckDBPyConnection, after: int, until: int) -> list[Recorded]:
-    rows = connection.execute(
-        "SELECT position, subject, data FROM log WHERE position > ? AND position <= ? ORDER BY position",
-        [after, until],
-    ).fetchall()
-    return [decode(position, subject, data) for position, subject, data in rows]
 
 
 def _close(connection: duckdb.DuckDBPyConnection) -> None:

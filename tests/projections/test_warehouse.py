@@ -172,6 +172,31 @@ def test_a_rebuild_finds_altered_bytes_and_changes_nothing(tmp_path: Path) -> No
     warehouse.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE log SET type = 'unknown' WHERE position = 40",
+        "UPDATE log SET entity = NULL",
+        "ALTER TABLE log DROP COLUMN correlation",
+        "ALTER TABLE log ADD COLUMN more INTEGER",
+    ],
+)
+def test_a_rebuild_brings_the_log_to_its_columns(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "w.duckdb"
+    with stored(path, busy(60)) as warehouse:
+        before = contents(warehouse)
+    with duckdb.connect(str(path)) as raw:
+        for view in definitions.views():
+            raw.execute(f"DROP VIEW {view}")
+        raw.execute(change)
+    with Warehouse.open(path) as warehouse:
+        warehouse.rebuild()
+        assert contents(warehouse) == before
+        warehouse.add(busy(70)[60:])
+    with Warehouse.open(path) as warehouse:
+        assert [event for page in warehouse.events() for event in page] == list(busy(70))
+
+
 def test_other_views_are_replaced_and_other_tables_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
