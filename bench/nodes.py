@@ -118,7 +118,7 @@ def _end(node: RunningNode) -> None:
         node.process.wait(60)
     except subprocess.TimeoutExpired:
         node.process.kill()
-    for pid in [*units, *marked(f"ELF_UNIT={node.name}:")]:
+    for pid in [*units, *marked(node.name)]:
         if alive(pid):
             print(f"left over after the node's end: {pid}", flush=True)
             os.kill(pid, signal.SIGKILL)

@@ -47,13 +47,16 @@ def smaps(pid: int) -> dict[str, float]:
     return account
 
 
-def marked(text: str) -> list[int]:
-    """Return the pids whose environment holds `text`."""
+def marked(node: str, unit: str = "") -> list[int]:
+    """Return the pids whose marker is of this node, and of this unit if one is named."""
     found = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and text.encode() in Path(f"/proc/{name}/environ").read_bytes():
-                found.append(int(name))
+            if name.isdigit():
+                _, _, rest = Path(f"/proc/{name}/environ").read_bytes().partition(b"ELF_UNIT=")
+                parts = rest.partition(b"\0")[0].decode().split(":")
+                if parts[0].partition(".")[0] == node and (not unit or parts[1:2] == [unit]):
+                    found.append(int(name))
     return found
 
 
