@@ -81,9 +81,12 @@ class Span(Struct, frozen=True):
         )
 
 
+EVERYTHING = Span()
+
+
 def replay(
     source: Source,
-    span: Span = Span(),
+    span: Span = EVERYTHING,
     policies: Sequence[Policy[Any]] = POLICIES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -168,11 +171,9 @@ class _Auditor:
             return
         self._report.evaluations += 1
         if recorded or replayed:
-            self._compare(as_of, recorded, replayed)
+            self._compare(recorded, replayed)
 
-    def _compare(
-        self, as_of: int, recorded: Sequence[tuple[int, str, Decided]], replayed: Sequence[Decided]
-    ) -> None:
+    def _compare(self, recorded: Sequence[tuple[int, str, Decided]], replayed: Sequence[Decided]) -> None:
         left = {_key(decided): decided for decided in replayed}
         for _, name, decided in recorded:
             self._count(decided)

@@ -29,6 +29,9 @@ class Intensity(Struct, frozen=True):
     period_s: float = 30.0
 
 
+DEFAULT_INTENSITY = Intensity()
+
+
 class Supervisor(Actor):
     """Starts its children in order, replaces one that fails, gives up to `escalate` when they keep failing."""
 
@@ -39,7 +42,7 @@ class Supervisor(Actor):
         children: Sequence[ChildSpec],
         clock: Clock,
         escalate: Callable[[str], None],
-        intensity: Intensity = Intensity(),
+        intensity: Intensity = DEFAULT_INTENSITY,
     ) -> None:
         super().__init__(name, watcher)
         self._specs = {spec.name: spec for spec in children}

@@ -11,7 +11,7 @@ _KEPT = 200
 
 
 class Queue(Struct):
-    """One queue. `moved_at` is the forest time of its last sign of progress; `services` the last service times in ms."""
+    """One queue. `moved_at`: forest time of its last sign of progress; `services`: last service times in ms."""
 
     name: str
     pending: int = 0

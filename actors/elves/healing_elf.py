@@ -224,9 +224,8 @@ def start_time(unit: Unit, view: View) -> tuple[int, str]:
     """
     if unit.generation == 0:
         return view.timeline.now, "first"
-    if unit.quarantined_until:
-        if unit.quarantined_until > unit.ended_at:
-            return unit.quarantined_until, "half_open"
+    if unit.quarantined_until > unit.ended_at:
+        return unit.quarantined_until, "half_open"
     gap = unit.ordered_at + SPAWN_GAP
     if unit.ended_by_us or not unit.ended_at:
         return gap, "first"

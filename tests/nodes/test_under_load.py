@@ -54,7 +54,8 @@ async def test_workers_go_on_while_their_node_is_dead(tmp_path: Path) -> None:
         await finished(node, 1000)
         one_end_each(node, 1000)
         assert [(await node.worker(unit))["pid"] for unit in ("w-1", "w-2")] == pids
-        answer = await node.ask("sql", sql="SELECT sum(tasks_processed)::INT AS n, sum(restarts)::INT AS r FROM workers")
+        sql = "SELECT sum(tasks_processed)::INT AS n, sum(restarts)::INT AS r FROM workers"
+        answer = await node.ask("sql", sql=sql)
         assert answer["rows"] == [[1000, 0]]
         report = replay(lambda: iter([node.events]))
         assert report.divergences == []

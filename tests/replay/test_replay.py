@@ -20,7 +20,7 @@ from events.codec import decode, encode
 from events.decisions import Decided
 from events.envelope import Envelope, Recorded
 from events.observations import DeciderResumed, IntentSet, NodeStopping, Sampled, WorkerExited
-from events.outcomes import Checkpointed
+from events.outcomes import Checkpointed, WorkerStartOrdered
 from tests.replay import NODE, Forest, queue, settings, unit
 
 
@@ -84,9 +84,9 @@ def test_replay_is_equal_however_late_decisions_reach_the_log(
     forest = Forest(lag=lag)
     forest.lead(settings())
     for what, value in script:
+        ordered = (event.body for event in forest.log.events)
         generation = max(
-            (e.body.generation for e in forest.log.events if type(e.body).__name__ == "WorkerStartOrdered"),
-            default=1,
+            (body.generation for body in ordered if isinstance(body, WorkerStartOrdered)), default=1
         )
         match what:
             case "queue":
