@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from actors.bus import Bus
 from actors.clock import Clock
 from actors.recorder import Done
-from events.event import Event
 from events.envelope import Envelope
+from events.event import Event
 from events.log import Entry, Expect, Receipt, entry
 
 

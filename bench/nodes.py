@@ -82,7 +82,7 @@ class RunningNode:
             return False
         try:
             return bool(self.ask("check")["ok"])
-        except Exception:  # noqa: BLE001  not yet up: any failure of the question means the same
+        except Exception:
             return False
 
 

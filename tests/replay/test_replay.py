@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings as hypothesis_settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import projections.health
@@ -164,7 +165,7 @@ def without_line(module: Any, line: str) -> dict[str, Any]:
             projections.health,
             "Health",
             "_tick",
-            '        signs.stopped = signs.stopped + 1 if sample.status in ("T", "t") else 0',
+            '        signs.stopped = signs.stopped + 1 if stopped else 0',
             {"stopped"},
         ),
         (
