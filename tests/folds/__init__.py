@@ -1,0 +1,1 @@
+"""Folds by given and then, one file for each."""
