@@ -22,6 +22,9 @@ from events.subjects import LOG, queue_filter
 
 DATA = Path(__file__).parents[1] / "nats"
 ACK_WAIT_S = 30.0
+# Runners pull by credit, so this limits nothing but what waits for its next attempt: failed tasks count as
+# unacknowledged until their delay is over, and at the limit the whole queue would stand still.
+_UNACKNOWLEDGED = 20_000
 
 
 class ServerFiles(Struct, frozen=True):
@@ -99,7 +102,7 @@ async def ensure_queue(connection: Connection, queue: str, slots: int) -> None:
         "filter_subject": queue_filter(queue),
         "ack_wait": int(ACK_WAIT_S * 1e9),
         "max_deliver": -1,
-        "max_ack_pending": max(64, slots),
+        "max_ack_pending": max(_UNACKNOWLEDGED, slots),
         "max_waiting": 512,
     }
     answer = await jetstream_api(

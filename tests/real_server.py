@@ -89,7 +89,7 @@ class RealServer:
 
 @asynccontextmanager
 async def real_server(
-    folder: Path, pools: Mapping[str, str] | None = None, sync: str = "2m", slots: int = 1024
+    folder: Path, pools: Mapping[str, str] | None = None, sync: str = "2m", slots: int = 1
 ) -> AsyncIterator[RealServer]:
     """Run a server with the stream LOG and a consumer for each queue; `pools` maps pools to queues."""
     pools = pools if pools is not None else {"p1": "q1"}

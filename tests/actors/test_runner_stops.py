@@ -272,3 +272,15 @@ async def test_a_queue_that_is_made_again_loses_nothing(
     await client.submit("t2", 1)
     await end_of(client, "t2")
     assert kinds(await life_of(client, "t1")) == ["Started", "Finished"]
+
+
+async def test_tasks_that_wait_for_their_next_attempt_do_not_stop_the_queue(
+    start: Start, client: Client
+) -> None:
+    late = [f"late{number}" for number in range(200)]
+    await client.submit_all([(task, 99) for task in late])
+    await client.submit("t1", 1)
+    start("plain:fail_until", max_attempts=4)
+    assert (await end_of(client, "t1")).result == 1
+    story = lives(await client.story())
+    assert all(kinds(story[task])[:2] == ["Started", "Failed"] for task in late)
