@@ -241,7 +241,7 @@ def step(story: Given, what: str, name: str, seconds: float, open_acts: dict[str
         case "die" if unit.alive:
             story.died(name, generation, s=min(seconds, 10))
         case "stop" | "run" | "pause":
-            story.say(IntentSet(target=name, intent=what), source="operator.cli")  # type: ignore[arg-type]
+            story.say(IntentSet(target=name, intent=what), source="operator.cli")
         case "restart":
             story.say(IntentSet(target=name, intent="run", restart=True), source="operator.cli")
         case "settle" | "fail" if name in open_acts:

@@ -1,4 +1,4 @@
-"""The node itself: ends, is killed, comes back, shares its folder with nobody, loses its server or its lead."""
+"""The node itself: ends, is killed, comes back, shares its folder with nobody, loses its server or lead."""
 
 import asyncio
 import os
