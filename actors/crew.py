@@ -183,19 +183,17 @@ class Crew:
             queue=worker.queue,
             stop_signal=signal.Signals[f"SIG{worker.stop_signal}"],
             stop_wait_s=worker.stop_wait_s,
-            launch=self._launch(forest, unit, worker.name),
+            launch=self._launch(forest, unit),
             secret=self._secret(worker),
         )
 
-    def _launch(self, forest: Forest, unit: str, pool: str) -> Callable[[int, str], Launch]:
+    def _launch(self, forest: Forest, unit: str) -> Callable[[int, str], Launch]:
         def launch(generation: int, marker: str) -> Launch:
             return launch_of(
                 forest,
                 unit,
                 generation=generation,
                 marker=marker,
-                nats_url=self._ground.server.url,
-                writer=pool,
                 data=self._data,
             )
 

@@ -21,7 +21,8 @@ from events.observations import QueueSample
 from events.subjects import LOG, queue_filter
 
 DATA = Path(__file__).parents[1] / "nats"
-ACK_WAIT_S = 30.0
+# Runners prolong at half time; a delivery that nobody claimed before its runner died waits for this long.
+ACK_WAIT_S = 10.0
 # Runners pull by credit, so this limits nothing but what waits for its next attempt: failed tasks count as
 # unacknowledged until their delay is over, and at the limit the whole queue would stand still.
 _UNACKNOWLEDGED = 20_000

@@ -13,6 +13,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     """One unit's order: `call` (`module:function`, run by `python`) or `exec` (a program for each task).
 
     `spool` is the file for results while the log is away, `ack_wait_s` the consumer's time of redelivery.
+    Credentials and the server's address are not among it: they come through a pipe.
     """
 
     unit: str
@@ -28,8 +29,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     timeout_s: float = 300.0
     max_attempts: int = 3
     stop_wait_s: float = 10.0
-    ack_wait_s: float = 30.0
-    node: str = ""
+    ack_wait_s: float = 10.0
     spool: str = ""
 
 

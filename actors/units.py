@@ -9,31 +9,13 @@ from typing import Literal
 from msgspec import Struct
 
 from actors.config import Forest, Worker, expand
+from actors.nats_server import ACK_WAIT_S
+from actors.runner_spec import Spec
 from events.codec import canonical
 
 Kind = Literal["plain", "call", "exec"]
 
 _MAIN = Path(__file__).resolve().parents[1] / "__main__.py"
-
-
-class RunnerSpec(Struct, frozen=True, kw_only=True):
-    """What a runner is told on its command line; credentials reach it by an inherited descriptor instead."""
-
-    unit: str
-    generation: int
-    pool: str
-    queue: str
-    call: str = ""
-    exec: tuple[str, ...] = ()
-    python: str = ""
-    cwd: str
-    batch: int = 1
-    concurrency: int = 1
-    timeout_s: float
-    max_attempts: int
-    stop_wait_s: float
-    nats_url: str
-    writer: str
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -55,30 +37,29 @@ def launch_of(
     *,
     generation: int = 1,
     marker: str = "",
-    nats_url: str = "",
-    writer: str = "",
     data: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Launch:
     """Return how to start one generation of a unit. Raises LookupError for a unit that no worker has.
 
-    `marker` becomes ELF_UNIT. `writer` is the runner's name in subjects and the unit's own without it. `data`
-    is the data folder if it is not the file's, `environ` the node's environment if it is not this process's.
+    `marker` becomes ELF_UNIT. `data` is the data folder if it is not the file's, `environ` the node's
+    environment if it is not this process's.
     """
     worker = forest.worker_of(unit)
+    folder = data or Path(forest.node.data)
     given = os.environ if environ is None else environ
     if worker.command:
         kind: Kind = "plain"
         argv = worker.command
     else:
         kind = "call" if worker.call else "exec"
-        spec = _spec(forest, worker, unit, generation, nats_url, writer or unit)
+        spec = _spec(forest, worker, unit, generation, folder / "spool" / f"{unit}.jsonl")
         argv = (sys.executable, str(_MAIN), "runner", "--spec", canonical(spec).decode())
     return Launch(
         argv=argv,
         env=_environment(forest, worker, marker, given),
         cwd=worker.cwd or os.getcwd(),
-        log=str((data or Path(forest.node.data)) / "logs" / f"{unit}.log"),
+        log=str(folder / "logs" / f"{unit}.log"),
         kind=kind,
         rlimits=worker.rlimits,
         cpu_limit=worker.cpu_limit,
@@ -86,11 +67,9 @@ def launch_of(
     )
 
 
-def _spec(
-    forest: Forest, worker: Worker, unit: str, generation: int, nats_url: str, writer: str
-) -> RunnerSpec:
+def _spec(forest: Forest, worker: Worker, unit: str, generation: int, spool: Path) -> Spec:
     queue = next(queue for queue in forest.queues if queue.name == worker.queue)
-    return RunnerSpec(
+    return Spec(
         unit=unit,
         generation=generation,
         pool=worker.name,
@@ -104,8 +83,8 @@ def _spec(
         timeout_s=queue.timeout_s,
         max_attempts=queue.max_attempts,
         stop_wait_s=worker.stop_wait_s,
-        nats_url=nats_url,
-        writer=writer,
+        ack_wait_s=ACK_WAIT_S,
+        spool=str(spool),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.nats_server import ACK_WAIT_S
 from actors.units import Launch, launch_of
 from tests.actors.forests import A, B, forest_of
 
@@ -63,7 +64,7 @@ def test_a_task_worker_starts_a_runner_that_is_told_everything_but_secrets(tmp_p
     text += f"python = '{sys.executable}'\n"
     forest = forest_of(tmp_path, text, NODE)
 
-    launch = launch_of(forest, "a-2", generation=7, nats_url="nats://127.0.0.1:4222", environ=NODE)
+    launch = launch_of(forest, "a-2", generation=7, environ=NODE)
 
     assert spec_of(launch) == {
         "unit": "a-2",
@@ -79,8 +80,8 @@ def test_a_task_worker_starts_a_runner_that_is_told_everything_but_secrets(tmp_p
         "timeout_s": 5.0,
         "max_attempts": 2,
         "stop_wait_s": 3.0,
-        "nats_url": "nats://127.0.0.1:4222",
-        "writer": "a-2",
+        "ack_wait_s": ACK_WAIT_S,
+        "spool": str(tmp_path.resolve() / "data" / "spool" / "a-2.jsonl"),
     }
     assert launch.kind == "call"
     assert launch.env["TOKEN"] == "s3cret"
@@ -92,14 +93,11 @@ def test_an_exec_worker_and_what_only_the_starter_can_apply(tmp_path: Path) -> N
     text += "rlimits = { nofile = 64 }\ncpu_limit = 0.5\nuser = 'root'\n"
     forest = forest_of(tmp_path, text)
 
-    launch = launch_of(forest, "a", writer="other", data=tmp_path / "elsewhere")
+    launch = launch_of(forest, "a", data=tmp_path / "elsewhere")
 
     spec = spec_of(launch)
-    assert (spec["exec"], spec["call"], spec["writer"]) == (
-        [str(tmp_path.resolve() / "tool"), "--fast"],
-        "",
-        "other",
-    )
+    assert (spec["exec"], spec["call"]) == ([str(tmp_path.resolve() / "tool"), "--fast"], "")
+    assert spec["spool"] == str(tmp_path / "elsewhere" / "spool" / "a.jsonl")
     assert spec["python"] == sys.executable
     assert (launch.kind, launch.rlimits, launch.cpu_limit, launch.user) == (
         "exec",
