@@ -3,6 +3,9 @@
 CONFIG ?= examples/forest.toml
 JOBS ?= 2
 ARGS ?=
+MINUTES ?= 15
+KILLS ?= 300
+SEED ?= 1
 
 BIN := .venv/bin
 RUN := .venv/.run-installed
@@ -13,7 +16,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint check format
+.PHONY: help setup run test lint check format sim chaos
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -30,6 +33,9 @@ lint: $(DEV)  ## format check, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+chaos: $(DEV)  ## kill node, keeper, server, runners and handlers under load (MINUTES=15 KILLS=300 SEED=1)
+	@$(BIN)/python -m tests.chaos.kill_loop --minutes $(MINUTES) --kills $(KILLS) --seed $(SEED)
 
 check: lint test  ## everything a change must pass: format, lint, types, tests
 
