@@ -1,0 +1,1 @@
+"""What every log must keep, asked of each log there is."""
