@@ -146,6 +146,19 @@ def test_the_same_id_on_two_queues_is_two_tasks(tell: Tell) -> None:
     assert [(row["queue"], row["state"]) for row in rows] == [("a", "done"), ("b", "waiting")]
 
 
+def test_ends_and_claims_without_a_submission_are_no_task(tell: Tell) -> None:
+    scene = Scene()
+    scene.finish("lost", 1)
+    scene.say(TaskDied(task="lost", queue="q", unit="w-1", attempts=1, kind="error", error="x"))
+    claim = scene.start("claimed")
+    scene.finish("claimed", claim)
+    scene.submit("real")
+    ask = tell(scene)
+    assert [row["id"] for row in ask("FROM tasks")] == ["real"]
+    assert [(row["task"], row["outcome"]) for row in ask("FROM attempts")] == [("claimed", "done")]
+    assert [row["seq"] for row in ask("FROM ignored_ends")] == [1]
+
+
 class Fold:
     """The same rules as the views, the slow and obvious way: one task at a time, event by event."""
 
