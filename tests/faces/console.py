@@ -92,6 +92,8 @@ class Elf:
 
     def __call__(self, *words: str, data: bool = True) -> Said:
         place = ["--data", str(self.data)] if data and self.data else []
+        if "--wait" in words and "--wait-timeout" not in words:
+            place += ["--wait-timeout", "20"]
         self._capsys.readouterr()
         code = cli.main([*words, *place])
         captured = self._capsys.readouterr()

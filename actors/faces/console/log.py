@@ -161,7 +161,7 @@ def export(
     Parameters
     ----------
     file
-        Where to write; an existing file is never touched.
+        Where to write, - for the standard output; an existing file is never touched.
     from_
         The first position.
     to
@@ -173,6 +173,9 @@ def export(
     """
     path = Path(file)
     with LogSource(where.place()) as source:
+        if file == "-":
+            _write(source, sys.stdout.buffer, max(0, from_ - 1), to, filter)
+            return Exit.FINE
         try:
             with path.open("xb") as target:
                 count = _write(source, target, max(0, from_ - 1), to, filter)

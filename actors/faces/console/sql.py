@@ -47,13 +47,16 @@ def sql(
     elif format == "csv":
         _write_csv(answer)
     else:
-        numbers = [
-            at for at, kind in enumerate(answer.types) if any(word in kind.upper() for word in _NUMBERS)
-        ]
+        numbers = [at for at, kind in enumerate(answer.types) if _is_number(kind)]
         show_table(answer.columns, [[_cell(value) for value in row] for row in answer.rows], numbers)
     if answer.truncated:
         note(f"more rows than {limit}; try --limit or a LIMIT in the query")
     return Exit.FINE
+
+
+def _is_number(kind: str) -> bool:
+    """A list or a struct of numbers is none."""
+    return (kind.isalpha() and any(word in kind for word in _NUMBERS)) or kind.startswith("DECIMAL(")
 
 
 def _write_csv(answer: Answer) -> None:

@@ -1,5 +1,6 @@
 """The walk over the whole log: every position, every byte, and what was known of it before."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -8,9 +9,10 @@ from actors.faces.console.output import Progress
 from actors.faces.console.reading import Reading
 from actors.faces.console.source import LogSource
 from actors.place import ClientError, Place
-from events.envelope import Malformed
+from events.envelope import Malformed, Recorded
 from projections import anchor as anchors
 from projections.chain import Chain, ChainBroken
+from projections.segments import SegmentDamaged, Segments
 
 
 class Witness(Struct, frozen=True):
@@ -26,7 +28,11 @@ def verify_log(place: Place) -> dict[str, Any]:
     damage: list[dict[str, Any]] = []
     witnesses = sorted(_witnesses(place, damage), key=lambda witness: witness.position)
     with LogSource(place) as source:
+        if source.segments:
+            witnesses = sorted([*witnesses, *_sealed(source.segments, damage)], key=lambda one: one.position)
         walk = _walk(source, witnesses, damage)
+        if source.segments and source.segments.last:
+            _compare(source, source.segments, damage)
     last = walk["last"]
     for witness in witnesses:
         if witness.position > last:
@@ -56,6 +62,35 @@ def _witnesses(place: Place, damage: list[dict[str, Any]]) -> list[Witness]:
     return found
 
 
+def _sealed(segments: Segments, damage: list[dict[str, Any]]) -> list[Witness]:
+    """Prove every sealed file's bytes; what it was sealed with is a witness of the walk."""
+    found = []
+    for segment in segments.all:
+        try:
+            segments.check(segment, whole=True)
+        except SegmentDamaged as problem:
+            damage.append(_range(segment.first, segment.last, str(problem)))
+        found.append(Witness(segment.name, segment.last, segment.head))
+    return found
+
+
+def _compare(source: LogSource, segments: Segments, damage: list[dict[str, Any]]) -> None:
+    """Compare what is sealed and still in the stream, event by event: queues and claims read it there."""
+    if damage:
+        return
+    sealed: Iterator[Recorded] = iter(())
+    at = 0
+    for chunk in source.retained(segments.last):
+        for event in chunk:
+            if event.position != at + 1:
+                rows = segments.events(event.position - 1)
+                sealed = (row for page in rows for row in page)
+            at = event.position
+            row = next(sealed)
+            if (row.subject, row.data) != (event.subject, event.data):
+                damage.append(_range(at, at, "changed: the stream has other bytes than the sealed segment"))
+
+
 def _walk(source: LogSource, witnesses: list[Witness], damage: list[dict[str, Any]]) -> dict[str, Any]:
     chain = Chain()
     end = source.end()
@@ -63,7 +98,7 @@ def _walk(source: LogSource, witnesses: list[Witness], damage: list[dict[str, An
     waiting = list(witnesses)
     first = events = malformed = proven = 0
     progress = Progress("verified", end)
-    for chunk in source.chunks(0, end):
+    for chunk in _whole(source, end, damage):
         for event in chunk:
             first = first or event.position
             events += 1
@@ -86,7 +121,7 @@ def _walk(source: LogSource, witnesses: list[Witness], damage: list[dict[str, An
                     damage.append(_range(proven + 1, event.position, text))
         progress.at(chain.position)
     progress.end()
-    if chain.position < end:
+    if chain.position < end and not damage:
         damage.append(_range(chain.position + 1, end, "missing"))
     return {
         "events": events,
@@ -96,6 +131,15 @@ def _walk(source: LogSource, witnesses: list[Witness], damage: list[dict[str, An
         "proofs": proofs,
         "unreadable": malformed,
     }
+
+
+def _whole(source: LogSource, end: int, damage: list[dict[str, Any]]) -> Iterator[Sequence[Recorded]]:
+    """Yield everything; a segment that cannot be read ends the walk, it is named already or here."""
+    try:
+        yield from source.chunks(0, end)
+    except SegmentDamaged as problem:
+        if not damage:
+            damage.append(_range(0, end, str(problem)))
 
 
 def _range(start: int, end: int, what: str) -> dict[str, Any]:
