@@ -24,6 +24,8 @@ BATCH_LIMIT = 1000
 _WRONG_LAST = {10071, 10164}
 _FULL = {10077, 10023, 10047, 10122}
 _KNOWN_ID = 10201
+# The server lost the beginning of an atomic batch, in a restart or a reconnection: nothing of it is stored.
+_INCOMPLETE = 10176
 
 
 class _Problem(Struct):
@@ -147,6 +149,8 @@ class JetStreamLog:
             raise LogFull(text)
         if problem.err_code == _KNOWN_ID:
             raise _KnownId(text)
+        if problem.err_code == _INCOMPLETE:
+            raise LogUnreachable(text)
         raise LogRefused(text)
 
     async def _get(self, query: dict[str, Any]) -> Recorded | None:

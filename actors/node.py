@@ -64,6 +64,18 @@ class Node:
         """Start, lead until SIGTERM or SIGINT, end in order. 0 in order, 1 after a failure."""
         self._ground.take()
         self._bus = Bus(self._ground.server.credentials["node"], f"elf-node-{self._name}")
+        try:
+            self._begin()
+        except BaseException:
+            # Threads that went on would keep a node alive that never leads.
+            pykka.ActorRegistry.stop_all(timeout=20.0)
+            self._bus.stop()
+            raise
+        ready(self._ground.server.url)
+        self._serve()
+        return self._end()
+
+    def _begin(self) -> None:
         self._clock = SystemClock(self._bus)
         self._journal = Journal(self._bus, self._clock, f"node.{self._name}")
         self._bus.start()
@@ -90,9 +102,6 @@ class Node:
         self._ground.watch(self._exited, self._keeper_lost)
         self._install_signals()
         self._crew.tell("executor", TakeOver(self.epoch, lambda: self._crew.tell("sampler", Begin())))
-        ready(self._ground.server.url)
-        self._serve()
-        return self._end()
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:
