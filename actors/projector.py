@@ -42,7 +42,7 @@ class Projector(Actor):
         clock: Clock,
         subscribe: Callable[[Subscription], None],
         quarantine: Callable[[Quarantined], None],
-        memory: str = "48MB",
+        memory: str = "96MB",
     ) -> None:
         super().__init__("projector", watcher)
         self._data = data

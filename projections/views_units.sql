@@ -90,7 +90,7 @@ SELECT k.unit AS name, k.pool, CASE WHEN k.alive THEN k.g.pid END AS pid, k.g.ge
             WHEN b.unit IS NOT NULL OR k.g.state = 'ordered' THEN 'starting'
             WHEN w.intent = 'stop' OR NOT k.configured THEN 'stopped'
             WHEN q.until > now.t AND q.seq > coalesce(w.rearmed, 0) THEN 'quarantined'
-            WHEN k.g.state = 'exited' THEN 'backoff' ELSE 'stopped' END AS state,
+            WHEN k.g.state = 'exited' AND n.last NOT IN ('stopping', 'stopped') THEN 'backoff' ELSE 'stopped' END AS state,
        k.s.cpu / 10.0 AS cpu_percent, k.s.memory AS memory_bytes, k.memory_limit_bytes,
        coalesce(j.done, 0) AS tasks_processed, coalesce(j.errors, 0) AS errors, coalesce(j.last_hour, 0) AS tasks_per_hour,
        CASE WHEN k.alive THEN greatest(epoch_us(now.t) - epoch_us(k.g.started), 0) / 1e6 END AS uptime_s,
@@ -98,5 +98,6 @@ SELECT k.unit AS name, k.pool, CASE WHEN k.alive THEN k.g.pid END AS pid, k.g.ge
        k.g.code AS code, k.g.signal AS signal, k.g.error AS error,
        CASE WHEN q.until > now.t AND q.seq > coalesce(w.rearmed, 0) THEN q.until END AS until
 FROM known k CROSS JOIN now
+CROSS JOIN (SELECT arg_max(what, position) FILTER (what <> 'clock') AS last FROM node_event) n
 LEFT JOIN wanted w ON w.unit = k.unit LEFT JOIN busy b ON b.unit = k.unit LEFT JOIN work j ON j.worker = k.unit
 LEFT JOIN unit_quarantines q ON q.unit = k.unit;
