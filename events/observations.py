@@ -116,6 +116,13 @@ class OrphanReaped(Event, frozen=True, kw_only=True):
     signal: int | None = None
 
 
+class KeeperReplaced(Event, frozen=True, kw_only=True):
+    """The parent of all units was gone and another took its place; living units go on, `pid` is the new one's."""
+
+    node: str
+    pid: int
+
+
 class IntentSet(Event, frozen=True, kw_only=True):
     """A person said what a worker shall do; policies never undo it.
 
@@ -143,6 +150,24 @@ class Quarantined(Event, frozen=True, kw_only=True):
     sample: str
 
 
+class HistorySealed(Event, frozen=True, kw_only=True):
+    """Positions `first` to `last` stand in a file of their own, read back and proven; `size` in bytes on disk."""
+
+    first: int
+    last: int
+    head: str
+    sha256: str
+    size: int
+
+
+class HistoryPurged(Event, frozen=True, kw_only=True):
+    """What lies below position `below` has left the stream, leases excepted; `bound` names what held the rest."""
+
+    below: int
+    bound: str
+    messages: int = 0
+
+
 Observation = (
     LeaseTaken
     | NodeStarted
@@ -153,7 +178,10 @@ Observation = (
     | WorkerExited
     | WorkerReady
     | OrphanReaped
+    | KeeperReplaced
     | IntentSet
     | ClockStepped
     | Quarantined
+    | HistorySealed
+    | HistoryPurged
 )

@@ -13,7 +13,10 @@ from events.event import Event, snake
 from events.observations import (
     ClockStepped,
     DeciderResumed,
+    HistoryPurged,
+    HistorySealed,
     IntentSet,
+    KeeperReplaced,
     LeaseTaken,
     NodeStarted,
     NodeStopped,
@@ -70,6 +73,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "state_digest": "position time elf as_of digest",
         "resumption": "position time elf after error",
         "quarantined": "position time message subject reason sample",
+        "history": "position time what first last below head sha256 size bound messages",
         "unread": "position time type source subject reason",
     }.items()
 }
@@ -230,9 +234,12 @@ _WRITERS: dict[type, Writer] = {
     NodeStarted: _plain(NodeStarted, "node_event", "node", "started"),
     NodeStopping: _plain(NodeStopping, "node_event", "node", "stopping"),
     NodeStopped: _plain(NodeStopped, "node_event", "node", "stopped"),
+    KeeperReplaced: _plain(KeeperReplaced, "node_event", "node", "keeper"),
     ClockStepped: _plain(ClockStepped, "node_event", "node", "clock"),
     DeciderResumed: _plain(DeciderResumed, "resumption", "elf"),
     Checkpointed: _plain(Checkpointed, "state_digest", "elf"),
     Quarantined: _plain(Quarantined, "quarantined", "position", message="position"),
+    HistorySealed: _plain(HistorySealed, "history", "log", "sealed"),
+    HistoryPurged: _plain(HistoryPurged, "history", "log", "purged"),
 }
 _TAGS = {kind: snake(kind.__name__) for kind in _WRITERS}

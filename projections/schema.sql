@@ -64,7 +64,7 @@ CREATE TABLE adopted (
     position BIGINT, time BIGINT, source VARCHAR, origin VARCHAR, digest VARCHAR, changed VARCHAR[], settings VARCHAR
 );
 
--- The life of nodes. `what`: lease, started, stopping, stopped, clock.
+-- The life of nodes. `what`: lease, started, stopping, stopped, keeper, clock.
 CREATE TABLE node_event (
     position BIGINT, time BIGINT, what VARCHAR, node VARCHAR, previous BIGINT, release VARCHAR, pure_zone VARCHAR,
     pid BIGINT, boot VARCHAR, python VARCHAR, reason VARCHAR, step_ms BIGINT
@@ -79,6 +79,12 @@ CREATE TABLE resumption (position BIGINT, time BIGINT, elf VARCHAR, after BIGINT
 -- Messages that a reader put aside.
 CREATE TABLE quarantined (
     position BIGINT, time BIGINT, message BIGINT, subject VARCHAR, reason VARCHAR, sample VARCHAR
+);
+
+-- What was sealed into files of its own, and what left the stream. `what`: sealed, purged. `size` in bytes.
+CREATE TABLE history (
+    position BIGINT, time BIGINT, what VARCHAR, first BIGINT, last BIGINT, below BIGINT, head VARCHAR, sha256 VARCHAR,
+    size BIGINT, bound VARCHAR, messages BIGINT
 );
 
 -- Events that this release cannot read: unknown tags and bytes that are no event.

@@ -57,6 +57,13 @@ SELECT position AS seq, make_timestamp(time) AS time, step_ms FROM node_event WH
 CREATE VIEW quarantine AS
 SELECT position AS seq, make_timestamp(time) AS time, message, subject, reason, sample FROM quarantined;
 
+-- Which positions stand in sealed files, and below which position has the stream been emptied? `bytes` is the file's
+-- size; `bound` names what kept the stream from being emptied further.
+CREATE VIEW archive AS
+SELECT position AS seq, make_timestamp(time) AS time, what, first, last, below, head, sha256, size AS bytes, bound,
+       messages
+FROM history;
+
 -- What stands in the log that this release cannot read: unknown types and bytes that are no event ('malformed')?
 CREATE VIEW unknown_events AS
 SELECT position AS seq, make_timestamp(time) AS time, type, source, subject, reason FROM unread;

@@ -20,6 +20,8 @@ from events.log import MemoryLog, entry, envelope
 from events.observations import (
     ClockStepped,
     DeciderResumed,
+    HistoryPurged,
+    HistorySealed,
     IntentSet,
     LeaseTaken,
     NodeStarted,
@@ -198,6 +200,8 @@ def everything(scene: Scene | None = None) -> Scene:
         "log.node.n9.dreamt.x",
         b'{"id":"x","time":1767225700000000,"source":"node.n9","body":{"type":"dreamt"}}',
     )
+    say(HistorySealed(first=1, last=9, head="0f" * 16, sha256="ab" * 32, size=1_000), node)
+    say(HistoryPurged(below=9, bound="segments", messages=8), node)
     say(Quarantined(position=bad, subject="log.worker.w1.what.x", reason="no JSON", sample="ff"), node)
     say(DeciderResumed(elf="flow", after=9, error="KeyError"), node)
     say(NodeStopping(node="n1", reason="asked"), node)
