@@ -69,10 +69,11 @@ class Feed:
         while not names <= set(self._subscriptions):
             await asyncio.sleep(0.001)
         self.position = min(item.sent for item in self._subscriptions.values())
+        # From here on a subscription that is behind must catch up by itself.
+        self._reading = True
         self._bus.spawn(self._read)
 
     async def _read(self) -> None:
-        self._reading = True
         reader = Reader(self._bus.connection, LOG, self.position)
         try:
             async for events in reader.read():
@@ -99,6 +100,11 @@ class Feed:
                 if subscription.sent >= self.position:
                     subscription.joined = True
                     return
+        except asyncio.CancelledError:
+            raise
+        except Exception as problem:
+            _log.exception("%s cannot read what it missed", subscription.name)
+            self._failed(f"{subscription.name} cannot read what it missed: {problem}")
         finally:
             await reader.close()
 

@@ -1,6 +1,7 @@
 """Group commit: takes what is waiting and writes it the cheaper way, all or nothing for each group."""
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -123,13 +124,15 @@ class Recorder:
             start = stop
 
     async def _apart(self, groups: Sequence[_Group]) -> None:
-        """Write each group for itself, single events many at a time."""
-        singles = [group for group in groups if len(group.entries) == 1]
-        for start in range(0, len(singles), _IN_FLIGHT):
-            await self._pipelined(singles[start : start + _IN_FLIGHT])
-        for group in groups:
-            if len(group.entries) > 1:
-                await self._alone(group)
+        """Write each group for itself in the order it was said, single events many at a time."""
+        for single, run in itertools.groupby(groups, lambda group: len(group.entries) == 1):
+            row = list(run)
+            if single:
+                for start in range(0, len(row), _IN_FLIGHT):
+                    await self._pipelined(row[start : start + _IN_FLIGHT])
+            else:
+                for group in row:
+                    await self._alone(group)
 
     async def _pipelined(self, groups: Sequence[_Group]) -> None:
         results = await self.log.pipeline([group.entries[0] for group in groups])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from events.codec import CATALOGUE, body_of, canonical, decode, encode, known, schema, type_of
+from events.codec import CATALOGUE, body_of, canonical, decode, encode, known, schema
 from events.decisions import AnyAction, Decided, StartUnit
 from events.envelope import Envelope, Malformed, Recorded, Unknown
 from events.event import Event, snake
@@ -54,12 +54,12 @@ def test_every_event_of_the_catalogue_has_a_golden_line_with_all_fields_and_one_
     least = {line["type"] for line in golden() if line["form"] == "least"}
     tags = {str(kind.__struct_config__.tag) for kind in CATALOGUE}
     assert full == least == tags
-    for line in golden():
-        if line["form"] == "full":
-            kind = known(line["type"])
-            assert kind is not None
-            told = set(json.loads(line["data"])["body"]) - {"type"}
-            assert told == set(kind.__struct_fields__), f"{line['type']} tells {sorted(told)}"
+    # Lines of earlier releases stay; the last full one of a type has its newest fields too.
+    for line in {line["type"]: line for line in golden() if line["form"] == "full"}.values():
+        kind = known(line["type"])
+        assert kind is not None
+        told = set(json.loads(line["data"])["body"]) - {"type"}
+        assert told == set(kind.__struct_fields__), f"{line['type']} tells {sorted(told)}"
 
 
 @pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: kind.__name__)
