@@ -162,6 +162,7 @@ def test_sql_in_three_forms(elf: Elf) -> None:
     query = "SELECT 1 AS number, 'a,b' AS text, [1, 2] AS list"
     assert elf("sql", query).out == "number  text  list\n     1  a,b   [1,2]\n"
     assert elf("sql", query, "--format", "csv").out == 'number,text,list\n1,"a,b","[1,2]"\n'
+    assert elf("sql", "SELECT 0.125::DOUBLE AS x, 2.0::DOUBLE AS y").out == "    x  y\n0.125  2\n"
     assert elf("sql", query, "--json").json == [{"number": 1, "text": "a,b", "list": [1, 2]}]
     many = elf("sql", "SELECT * FROM range(10)", "--limit", "3")
     assert (len(many.out.splitlines()), many.err) == (

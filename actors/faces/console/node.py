@@ -1,5 +1,6 @@
 """`elf node` and `elf init`: running a forest and beginning one."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +75,7 @@ def _welcome(config: Path, data: Path | None, url: str) -> None:
     forest = read_forest(config)
     folder = (data or Path(forest.node.data)).resolve()
     at = "" if data is None else f" --data {data}"
+    elf = ".venv/bin/elf" if shutil.which("elf") is None and Path(".venv/bin/elf").exists() else "elf"
     queue = forest.queues[0].name if forest.queues else "QUEUE"
     tasks = config.parent / "tasks.jsonl"
     submit = (
@@ -85,10 +87,10 @@ def _welcome(config: Path, data: Path | None, url: str) -> None:
         f"  data      {folder}\n"
         f"  server    {url}\n"
         "in another terminal, in this folder:\n"
-        f"  elf {submit}{at}\n"
-        f"  elf status{at}\n"
-        f"  elf why {worker}{at}\n"
-        f"  elf --help\n"
+        f"  {elf} {submit}{at}\n"
+        f"  {elf} status{at}\n"
+        f"  {elf} why {worker}{at}\n"
+        f"  {elf} --help\n"
         "Ctrl-C ends the node and its workers in order."
     )
 

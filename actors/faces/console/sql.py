@@ -63,8 +63,12 @@ def _write_csv(answer: Answer) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(answer.columns)
     for row in answer.rows:
-        writer.writerow(["" if value is None else _cell(value) for value in row])
+        writer.writerow(
+            ["" if value is None else value if isinstance(value, float) else _cell(value) for value in row]
+        )
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,20 +24,52 @@ from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskSubmitted
 _STATES = {TaskFinished: "done", TaskDied: "dead", TaskCancelled: "cancelled"}
 
 
+@dataclass(frozen=True)
+class Task:
+    """The one task of a command line."""
+
+    payload: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    """Any JSON value, at most 256 KiB."""
+
+    type: str = ""
+    """What kind of task it is, for the handler and for statistics."""
+
+    priority: Literal["high", "middle", "low"] = "middle"
+    """How urgent it is."""
+
+    complexity: int = 0
+    """A number the policies may use; larger is harder."""
+
+    id: str = ""
+    """A name of your own (letters, digits, "_" and "-"); the same id is never accepted twice."""
+
+    timeout: float = 0.0
+    """Seconds one attempt may take; 0 leaves it to the queue."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Whether to wait for the ends, and how long."""
+
+    wait: bool = False
+    """Wait for the end and print the result; exit code 1 unless all are done."""
+
+    wait_timeout: float | None = None
+    """Stop waiting after so many seconds, with exit code 5; the tasks go on."""
+
+
+ONE = Task()
+NOT_AT_ALL = Patience()
+
+
 def submit(
     queue: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     lines: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     /,
     *,
-    payload: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    task: Annotated[Task, Parameter(name="*")] = ONE,
     file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
-    type: str = "",
-    priority: Literal["high", "middle", "low"] = "middle",
-    complexity: int = 0,
-    id: str = "",
-    timeout: float = 0.0,
-    wait: bool = False,
-    wait_timeout: float | None = None,
+    patience: Annotated[Patience, Parameter(name="*")] = NOT_AT_ALL,
     json: bool = False,
     where: WhereOption = HERE,
 ) -> int:
@@ -48,25 +81,9 @@ def submit(
         The queue; may be left out where the lines name theirs. "-" reads lines from standard input.
     lines
         "-" reads lines from standard input, for this queue unless a line names its own.
-    payload
-        Any JSON value, at most 256 KiB.
     file
         A file of JSON lines, or "-": {"queue" or "type", "payload", "id"?, "priority"?, "complexity"?,
         "timeout_s"?}.
-    type
-        What kind of task it is, for the handler and for statistics.
-    priority
-        high, middle or low.
-    complexity
-        A number the policies may use; larger is harder.
-    id
-        A name of your own (letters, digits, "_" and "-"); the same id is never accepted twice.
-    timeout
-        Seconds one attempt may take; 0 leaves it to the queue.
-    wait
-        Wait for the end and print the result; exit code 1 unless all are done.
-    wait_timeout
-        Stop waiting after so many seconds, with exit code 5; the tasks go on.
     json
         Print {"ids": [...]}, with --wait also {"tasks": [...]}.
     """
@@ -76,28 +93,33 @@ def submit(
         raise Failure(f"unknown option {queue}; try elf submit --help")
     elif lines:
         raise Failure(f"expected one queue, got also {lines!r}; try --payload for the payload")
-    single = TaskLine(
-        queue=queue,
-        type=type,
-        payload=None,
-        id=id,
-        priority=priority,
-        complexity=complexity,
-        timeout_s=timeout,
-    )
-    if file:
-        if payload is not None or id:
-            raise Failure("expected either lines or one task, got --file together with --payload or --id")
+    if not file:
+        given = [("the task", _line_of(queue, task))]
+    elif task == ONE:
         given = _lines_of(file)
     else:
-        if not queue and not type:
-            raise Failure(
-                "expected a queue, got none; try elf submit QUEUE --payload JSON, or --file tasks.jsonl"
-            )
-        given = [("the task", msgspec.structs.replace(single, payload=_value(payload)))]
+        raise Failure(
+            "expected either lines or one task, got --file and options of one task; try without them"
+        )
     if not given:
         raise Failure(f"expected at least one task, got none in {file}")
-    return asyncio.run(_submit(where.place(), given, queue, wait, wait_timeout, json))
+    return asyncio.run(_submit(where.place(), given, queue, patience, json))
+
+
+def _line_of(queue: str, task: Task) -> TaskLine:
+    if not queue and not task.type:
+        raise Failure(
+            "expected a queue, got none; try elf submit QUEUE --payload JSON, or --file tasks.jsonl"
+        )
+    return TaskLine(
+        queue=queue,
+        type=task.type,
+        payload=_value(task.payload),
+        id=task.id,
+        priority=task.priority,
+        complexity=task.complexity,
+        timeout_s=task.timeout,
+    )
 
 
 def _value(payload: str | None) -> Any:
@@ -126,23 +148,22 @@ async def _submit(
     place: Place,
     given: Sequence[tuple[str, TaskLine]],
     queue: str,
-    wait: bool,
-    wait_timeout: float | None,
+    patience: Patience,
     as_json: bool,
 ) -> int:
     async with await Client.open(place, "client", patient=True) as client:
         tasks = to_events(given, await queues_of(client), queue)
         ends = Ends(client, {task.task: task.queue for task in tasks})
-        if wait:
+        if patience.wait:
             await ends.listen()
         progress = Progress("submitted", len(tasks))
         await client.submit(tasks, progress.at)
         progress.end()
         ids = [task.task for task in tasks]
-        if not wait:
+        if not patience.wait:
             _show_ids(ids, as_json)
             return Exit.FINE
-        return await _show_ends(ends, tasks, wait_timeout, as_json)
+        return await _show_ends(ends, tasks, patience.wait_timeout, as_json)
 
 
 async def queues_of(client: Client) -> list[str] | None:
