@@ -9,15 +9,20 @@ from actors.keeper_client import Exit
 from actors.keeper_client import Unit as Living
 from actors.process import Identity
 from actors.processes import Processes
-from events.outcomes import WorkerStarted
+from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
+from projections.standing import Effect
 from projections.units import Unit, Units
 
 
 class Adopted(Struct, frozen=True):
-    """The unit's own generation lives; if the log does not know yet, its start was ordered and not completed."""
+    """The unit's own generation lives; if the log does not know yet, its start was ordered and not completed.
+
+    A `stray` is not the keeper's child: it lived under one that was killed, so nobody reaps it for us.
+    """
 
     unit: Unit
     identity: Identity
+    stray: bool = False
 
 
 class Over(Struct, frozen=True):
@@ -42,12 +47,26 @@ Finding = Adopted | Over | Vanished | Stranger
 
 
 def compare(
-    units: Units, processes: Processes, living: Sequence[Living], exits: Callable[[], Sequence[Exit]]
+    units: Units,
+    known: Callable[[Unit], Identity],
+    node: str,
+    processes: Processes,
+    living: Sequence[Living],
+    exits: Callable[[], Sequence[Exit]],
 ) -> list[Finding]:
-    """Return every difference; `exits` is asked only if somebody is missing."""
+    """Return every difference; `known` says which process a living unit was, `exits` is asked only if one is missing.
+
+    `node` is what all processes of this folder carry first in their marker.
+    """
     by_name = {item.unit: item for item in living if item.unit != NATS_UNIT}
     found: list[Finding] = []
-    book: Sequence[Exit] | None = None
+    book: list[Sequence[Exit]] = []
+
+    def once() -> Sequence[Exit]:
+        if not book:
+            book.append(exits())
+        return book[0]
+
     for unit in units.units.values():
         here = by_name.pop(unit.name, None)
         if here and here.nonce == unit.nonce and not unit.exited:
@@ -56,21 +75,39 @@ def compare(
         if here:
             found.append(Stranger(here))
         if unit.alive or (unit.generation and not unit.exited):
-            book = exits() if book is None else book
-            found.extend(_missing(unit, processes, book))
+            found.extend(missing(unit, known(unit), node, processes, once))
     found.extend(Stranger(item) for item in by_name.values())
     return found
 
 
-def _missing(unit: Unit, processes: Processes, book: Sequence[Exit]) -> list[Finding]:
-    """Believed alive, or ordered, and not with the keeper."""
-    identity = Identity(processes.boot(), unit.pid, unit.start)
+def missing(
+    unit: Unit, identity: Identity, node: str, processes: Processes, exits: Callable[[], Sequence[Exit]]
+) -> list[Finding]:
+    """Return what became of a unit that is believed alive, or ordered, and is no child of the keeper."""
+    if not unit.alive:
+        found = processes.leader(f"{node}:{unit.name}:{unit.generation}:{unit.nonce}")
+        if found:
+            return [Adopted(unit, found, stray=True)]
     process = processes.hold(identity) if unit.alive else None
     if process is not None:
         process.close()
-        return [Adopted(unit, identity)]
-    ended = next((item for item in book if item.unit == unit.name and item.nonce == unit.nonce), None)
+        return [Adopted(unit, identity, stray=True)]
+    ended = next((item for item in exits() if item.unit == unit.name and item.nonce == unit.nonce), None)
     return [Over(ended)] if ended else [Vanished(unit)]
+
+
+def verdict(effect: Effect, unit: Unit, state: str) -> EffectVerified | EffectFailed:
+    """Judge an act whose node died under it by the kernel's letter for its unit, `X` for gone."""
+    error = ""
+    if effect.do == "continue_unit" and state in "TtZX":
+        now = "stopped" if state in "Tt" else "gone"
+        error = f"the node ended before the effect was seen; the unit is {now}"
+    elif not unit.alive or unit.ended_by_us:
+        error = "the node ended before the effect was seen"
+    if error:
+        return EffectFailed(decision=effect.decision, target=effect.target, error=error)
+    detail = f"found running in generation {unit.generation}"
+    return EffectVerified(decision=effect.decision, target=effect.target, detail=detail)
 
 
 def started_late(unit: Unit, identity: Identity) -> WorkerStarted:

@@ -13,7 +13,8 @@ from actors.clock import Clock
 from actors.config import Forest, Worker
 from actors.elf import Due, ElfActor
 from actors.elves import Policy
-from actors.executor import Executor, TakeOver
+from actors.executor import Executor
+from actors.executor_orders import TakeOver
 from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
@@ -126,7 +127,7 @@ class Crew:
         self._journal.append([entry(self._journal.envelope(found, id=f"quarantine-{found.position}"))])
 
     def _roster(self, watcher: Watcher, _: Down | None) -> Ref:
-        return Roster.start(watcher, self._clock, self._feed.subscribe)
+        return Roster.start(watcher, self._clock, self._feed.subscribe, self._snapshots)
 
     def _sampler(self, watcher: Watcher, down: Down | None) -> Ref:
         ref = Sampler.start(
@@ -154,6 +155,8 @@ class Crew:
             self._feed.subscribe,
             self._publish,
             lambda living: self.tell("sampler", Living(living)),
+            self._ground.watch_stray,
+            self._snapshots,
         )
         if down:
             tell(ref, TakeOver(max(self._epoch, down.position), lambda: None))

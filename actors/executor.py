@@ -1,20 +1,33 @@
 """Carries out what was decided: reads acts from the log, gives them to the units' actors, reports every exit."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pykka
 from msgspec import Struct
 
-from actors.adoption import Adopted, Finding, Over, Stranger, Vanished, compare, started_late
+from actors.adoption import (
+    Adopted,
+    Finding,
+    Over,
+    Stranger,
+    Vanished,
+    compare,
+    missing,
+    started_late,
+    verdict,
+)
 from actors.clock import Clock
+from actors.executor_orders import Orphaned, StopAll, TakeOver
 from actors.feed import Chunk, Subscription
 from actors.journal import Journal
-from actors.keeper_client import Exit, Keeper
+from actors.keeper_client import Exit, Keeper, KeeperGone
 from actors.process import Identity
 from actors.processes import Processes
 from actors.runtime import Actor, Down, Watcher, tell
+from actors.snapshots import EVERY, Snapshots
+from actors.watchman import Stray
 from actors.worker import WorkerActor
 from actors.worker_orders import Adopt, Continue, End, Ended, Start, UnitPlan
 from events.decisions import ContinueUnit, Decided, RaiseAlert, RestartUnit, StartUnit, StopUnit
@@ -22,27 +35,13 @@ from events.envelope import Recorded
 from events.log import entry
 from events.observations import IntentSet, OrphanReaped, WorkerExited
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
-from events.settings import Settings, SettingsAdopted
-from projections.custody import Custody
-from projections.standing import Effect, Standing
-from projections.units import Unit, Units, targets
+from projections.hands import Hands
+from projections.standing import Effect
+from projections.units import Unit, targets, unneeded
 
 _log = logging.getLogger("elf.executor")
 
 DRAIN_CAP_S = 600.0
-
-
-class TakeOver(Struct, frozen=True):
-    """This node leads since that position; what lives under the keeper is to be taken over once all is folded."""
-
-    epoch: int
-    done: Callable[[], object]
-
-
-class StopAll(Struct, frozen=True):
-    """End every unit in the reverse order of their dependencies; `done` is called when none is left."""
-
-    done: Callable[[], object]
 
 
 class Alive(Struct, frozen=True):
@@ -67,6 +66,8 @@ class Executor(Actor):
         subscribe: Callable[[Subscription], None],
         publish: Callable[[str, bytes], None],
         living: Callable[[dict[str, Alive]], None],
+        watch_stray: Callable[[Stray], bool],
+        snapshots: Snapshots,
     ) -> None:
         super().__init__("executor", watcher)
         self._node = node
@@ -78,10 +79,10 @@ class Executor(Actor):
         self._subscribe = subscribe
         self._publish = publish
         self._tell_living = living
-        self._units = Units()
-        self._custody = Custody()
-        self._standing: dict[str, Standing] = {}
-        self._settings = Settings(node=node)
+        self._watch_stray = watch_stray
+        self._snapshots = snapshots
+        self._orphaned = False
+        self._hands = Hands()
         self._take_over: TakeOver | None = None
         self._epoch = 0
         self._workers: dict[str, pykka.ActorRef[WorkerActor]] = {}
@@ -93,9 +94,12 @@ class Executor(Actor):
         self._subscription: Subscription
 
     def begin(self) -> None:
-        """Fold the log from its beginning; acts of the past are only remembered."""
+        """Restore the snapshot and fold the log behind it; acts of the past are only remembered."""
+        kept = self._snapshots.restore(self.name, Hands)
+        if kept:
+            self._hands, self.position = kept
         ref = self.actor_ref
-        self._subscription = Subscription(self.name, 0, lambda chunk: tell(ref, chunk))
+        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
         self._subscribe(self._subscription)
 
     def handle(self, message: Any) -> Any:
@@ -110,6 +114,10 @@ class Executor(Actor):
             case TakeOver():
                 self._take_over = message
                 self._maybe_take_over()
+            case Orphaned():
+                self._orphaned = True
+                if self._epoch:
+                    self._look_after(self._hands.units.units.values())
             case StopAll():
                 self._stopping = message
                 self._stop_next()
@@ -122,40 +130,44 @@ class Executor(Actor):
         return None
 
     def end(self) -> None:
-        """End the units' actors, not the units."""
+        """End the units' actors, not the units; keep what is known, unless an event was taken in half."""
+        if self.position and self._hands.position == self.position:
+            self._keep()
         for worker in self._workers.values():
             worker.stop(block=True, timeout=2.0)
 
     def _take(self, event: Recorded) -> None:
         self.position = event.position
-        now = event.time
-        body = event.body
-        self._units.apply(event, now, self._settings)
-        self._custody.apply(event)
-        match body:
-            case SettingsAdopted(settings=settings):
-                self._settings = settings
-            case Decided():
-                standing = self._standing.setdefault(body.elf, Standing())
-                standing.note(event, body, now)
-                if self._epoch and body.epoch == self._epoch and body.mode == "act":
-                    self._act(event.id, body)
-            case EffectVerified() | EffectFailed():
-                for standing in self._standing.values():
-                    standing.settle(body)
-                if self._stopping and not body.decision:
-                    self._ended.add(body.target)
-                    self._stop_next()
-            case WorkerExited(unit=unit, generation=generation) if self._epoch:
+        self._hands.apply(event)
+        if event.position % EVERY == 0:
+            self._keep()
+        if self._epoch:
+            self._see(event)
+        self._maybe_take_over()
+
+    def _see(self, event: Recorded) -> None:
+        """Do what an event asks of the node that leads; it is folded already."""
+        match event.body:
+            case Decided() as decided if decided.epoch == self._epoch and decided.mode == "act":
+                self._act(event.id, decided)
+            case WorkerExited(unit=unit, generation=generation):
                 self._say_living()
                 self._give_back(unit, generation)
-            case WorkerStarted() if self._epoch:
+            case WorkerStarted(unit=unit):
                 self._say_living()
-            case IntentSet(intent=intent, target=target) if self._epoch:
+                if self._orphaned:
+                    self._look_after([self._hands.units.get(unit)])
+            case IntentSet(intent=intent, target=target):
                 self._told(target, intent)
+            case EffectVerified(decision="", target=target) | EffectFailed(decision="", target=target):
+                if self._stopping:
+                    self._ended.add(target)
+                    self._stop_next()
             case _:
-                pass
-        self._maybe_take_over()
+                return
+
+    def _keep(self) -> None:
+        self._snapshots.keep(self.name, self._hands.position, self._hands)
 
     def _act(self, decision: str, decided: Decided) -> None:
         match decided.action:
@@ -178,7 +190,9 @@ class Executor(Actor):
         plan = self._plan(unit)
         if plan is None or not plan.queue:
             return 0.0
-        timeout = next((queue.timeout_s for queue in self._settings.queues if queue.name == plan.queue), 0.0)
+        timeout = next(
+            (queue.timeout_s for queue in self._hands.settings.queues if queue.name == plan.queue), 0.0
+        )
         return min(DRAIN_CAP_S, timeout)
 
     def _worker(self, unit: str) -> pykka.ActorRef[WorkerActor]:
@@ -197,13 +211,13 @@ class Executor(Actor):
                 self._ask_to_drain,
             )
             self._workers[unit] = worker
-            known = self._units.units.get(unit)
+            known = self._hands.units.units.get(unit)
             if known and known.alive:
                 worker.tell(
                     Adopt(
                         known.generation,
                         known.nonce,
-                        Identity(self._processes.boot(), known.pid, known.start),
+                        self._identity(known),
                     )
                 )
         return worker
@@ -213,8 +227,8 @@ class Executor(Actor):
 
     def _told(self, target: str, intent: str) -> None:
         """Pass quiet, pause and their end on to living runners; a plain program is paused by a signal."""
-        for name in targets(self._settings, target, self._units.units):
-            unit = self._units.get(name)
+        for name in targets(self._hands.settings, target, self._hands.units.units):
+            unit = self._hands.units.get(name)
             if not unit.alive or intent == "stop":
                 continue
             plan = self._plan(name)
@@ -232,7 +246,7 @@ class Executor(Actor):
         if ended.orphan or not ended.unit:
             self._journal.write(OrphanReaped(pid=ended.pid, code=ended.code, signal=ended.signal))
             return
-        known = self._units.units.get(ended.unit)
+        known = self._hands.units.units.get(ended.unit)
         if known is None or self._is_reported(known, ended):
             return
         self._reported.add((ended.unit, ended.generation))
@@ -258,17 +272,16 @@ class Executor(Actor):
 
     def _give_back(self, unit: str, generation: int) -> None:
         """Say no to every delivery a dead process held, so that the server delivers again at once."""
-        for claim in self._custody.held_by(unit, generation):
+        for claim in self._hands.custody.held_by(unit, generation):
             if claim.delivery:
                 self._publish(claim.delivery, b"-NAK")
 
     def _say_living(self) -> None:
         """Tell the sampler whom to look at."""
-        boot = self._processes.boot()
         self._tell_living(
             {
-                unit.name: Alive(unit.generation, Identity(boot, unit.pid, unit.start))
-                for unit in self._units.units.values()
+                unit.name: Alive(unit.generation, self._identity(unit))
+                for unit in self._hands.units.units.values()
                 if unit.alive
             }
         )
@@ -281,7 +294,14 @@ class Executor(Actor):
             return
         self._take_over = None
         self._epoch = order.epoch
-        found = compare(self._units, self._processes, self._keeper().units(), lambda: self._keeper().exits(0))
+        found = compare(
+            self._hands.units,
+            self._identity,
+            self._node,
+            self._processes,
+            self._keeper().units(),
+            self._book,
+        )
         for finding in found:
             self._found(finding)
         self._reconcile()
@@ -294,7 +314,10 @@ class Executor(Actor):
     def _found(self, finding: Finding) -> None:
         """Act on one difference between what the log believes and what lives."""
         match finding:
-            case Adopted(unit=unit, identity=identity):
+            case Adopted(unit=unit, identity=identity, stray=stray):
+                if stray and not self._watch_stray(_stray(unit, identity)):
+                    self._found(Vanished(unit))
+                    return
                 if not unit.alive:
                     self._journal.write(started_late(unit, identity))
                 self._worker(unit.name).tell(Adopt(unit.generation, unit.nonce, identity))
@@ -309,36 +332,41 @@ class Executor(Actor):
                 session = Identity(self._processes.boot(), living.pid, living.start)
                 self._processes.sweep(marker, 9, session)
 
+    def _look_after(self, units: Iterable[Unit]) -> None:
+        """Watch who lives without being a child of the keeper in use; say of the others that they ended."""
+        try:
+            children = {living.nonce for living in self._keeper().units()}
+            for unit in units:
+                if unit.alive and unit.nonce not in children:
+                    for finding in missing(
+                        unit, self._identity(unit), self._node, self._processes, self._book
+                    ):
+                        self._found(finding)
+        except KeeperGone:
+            # The next one is on its way, and its coming is told like this one's.
+            _log.warning("the keeper went away again while its units were looked after")
+
+    def _book(self) -> Sequence[Exit]:
+        return self._keeper().exits(0)
+
+    def _identity(self, unit: Unit) -> Identity:
+        """The unit's process as the log knows it: of the boot in which it was started."""
+        return Identity(self._hands.boots.get(unit.name) or self._processes.boot(), unit.pid, unit.start)
+
     def _reconcile(self) -> None:
         """Settle acts whose node died under them by what is real now; the elves look again at what is not."""
-        for standing in self._standing.values():
+        for standing in self._hands.standing.values():
             for effect in list(standing.effects.values()):
                 self._settle(effect)
 
     def _settle(self, effect: Effect) -> None:
         """A stop is carried on to its post-check, another act is judged by what its unit is doing."""
-        unit = self._units.get(effect.target)
-        identity = Identity(self._processes.boot(), unit.pid, unit.start)
-        state = self._processes.state(identity) if unit.alive else "X"
-        error = ""
+        unit = self._hands.units.get(effect.target)
         if effect.do == "stop_unit" and effect.generation == unit.generation:
             self._worker(unit.name).tell(End(effect.decision, unit.generation, again=False))
             return
-        if effect.do == "continue_unit" and state in "TtZX":
-            now = "stopped" if state in "Tt" else "gone"
-            error = f"the node ended before the effect was seen; the unit is {now}"
-        elif not unit.alive or unit.ended_by_us:
-            error = "the node ended before the effect was seen"
-        body: EffectVerified | EffectFailed = (
-            EffectFailed(decision=effect.decision, target=effect.target, error=error)
-            if error
-            else EffectVerified(
-                decision=effect.decision,
-                target=effect.target,
-                detail=f"found running in generation {unit.generation}",
-            )
-        )
-        self._journal.write(body, cause=effect.decision)
+        state = self._processes.state(self._identity(unit)) if unit.alive else "X"
+        self._journal.write(verdict(effect, unit, state), cause=effect.decision)
 
     # --- stopping --------------------------------------------------------------------------------------------
 
@@ -347,25 +375,23 @@ class Executor(Actor):
         order = self._stopping
         if order is None:
             return
-        living = {
-            unit.name: unit
-            for unit in self._units.units.values()
+        living = [
+            unit
+            for unit in self._hands.units.units.values()
             if (unit.alive or unit.name in self._asked) and unit.name not in self._ended
-        }
+        ]
         if not living:
             self._stopping = None
             order.done()
             return
-        needed = {
-            pool
-            for worker in self._settings.workers
-            if any(unit.pool == worker.name for unit in living.values())
-            for pool in worker.after
-        }
-        for unit in living.values():
-            if unit.pool not in needed and unit.name not in self._asked:
+        for unit in unneeded(living, self._hands.settings):
+            if unit.name not in self._asked:
                 self._asked.add(unit.name)
                 self._worker(unit.name).tell(End("", unit.generation, again=False))
+
+
+def _stray(unit: Unit, identity: Identity) -> Stray:
+    return Stray(unit.name, unit.generation, unit.nonce, identity)
 
 
 def _report(executor: Any, down: Down) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actors.config import Forest
-from actors.keeper_client import Exit, Keeper, StartRequest
+from actors.keeper_client import Exit, Keeper, KeeperRefused, StartRequest
 from actors.nats_server import ServerFiles, prepare, server_program, write_address
 from actors.permissions import users_of, write_secret
-from actors.process import Identity, Process, boot_id
+from actors.process import Identity, Process, boot_id, leader
+from actors.watchman import Stray, Watchman
 
 NATS_UNIT = "nats"
 _SERVER_WAIT_S = 20.0
@@ -33,6 +34,9 @@ class Ground:
         self._lock: int | None = None
         self._generation = 0
         self._keeper: Keeper | None = None
+        self._watchman: Watchman | None = None
+        self._heard = 0
+        self.leaving = False
         self.server: ServerFiles
 
     @property
@@ -91,8 +95,8 @@ class Ground:
         return descriptor
 
     def start_server(self) -> None:
-        """Have the keeper start nats-server unless it lives."""
-        if any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+        """Have the keeper start nats-server unless it lives, be it under a keeper that was killed."""
+        if self._given_url or self._server_lives():
             return
         self._generation += 1
         nonce = secrets.token_hex(6)
@@ -116,7 +120,7 @@ class Ground:
             try:
                 socket.create_connection((host, int(port)), 0.5).close()
             except OSError:
-                if not any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+                if not self._server_lives():
                     break
                 time.sleep(0.003)
             else:
@@ -130,17 +134,26 @@ class Ground:
             lines = []
         return lines[-1] if lines else "no word from it"
 
-    def signal_server(self, number: int) -> None:
-        """Send a signal to nats-server, if it is ours."""
+    def _server(self) -> Identity | None:
         for unit in self.keeper.units():
             if unit.unit == NATS_UNIT:
-                process = Process.open(Identity(boot_id(), unit.pid, unit.start))
-                if process:
-                    process.signal(number)
-                    process.close()
+                return Identity(boot_id(), unit.pid, unit.start)
+        return leader(f"{self.marker}:{NATS_UNIT}")
+
+    def _server_lives(self) -> bool:
+        return self._server() is not None
+
+    def signal_server(self, number: int) -> None:
+        """Send a signal to nats-server, if it is ours."""
+        identity = self._server()
+        process = Process.open(identity) if identity else None
+        if process:
+            with process:
+                process.signal(number)
 
     def leave(self) -> None:
         """End the server and the keeper in order and unlock."""
+        self.leaving = True
         if self._keeper is not None:
             if not self._given_url:
                 self._end_server()
@@ -150,6 +163,8 @@ class Ground:
                 # Units outlive this node on purpose or by force; the keeper stays with them.
                 pass
             self._keeper.close()
+        if self._watchman:
+            self._watchman.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -157,11 +172,36 @@ class Ground:
     def _end_server(self) -> None:
         self.signal_server(15)
         deadline = time.monotonic() + 10.0
-        while any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+        while self._server_lives():
             if time.monotonic() > deadline:
                 self.signal_server(9)
             time.sleep(0.005)
 
     def watch(self, exited: Callable[[Exit], None], lost: Callable[[], None]) -> None:
-        """Hear of every exit, those from before this node included."""
-        self.keeper.watch(0, exited, lost)
+        """Hear of every exit, those from before this node included. `lost`: the keeper is gone, see `renew`."""
+        if self._watchman is None:
+            self._watchman = Watchman(exited)
+        server = self._server()
+        if server and not any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
+            self.watch_stray(Stray(NATS_UNIT, 0, "", server))
+
+        def heard(ended: Exit) -> None:
+            self._heard = ended.next
+            exited(ended)
+
+        try:
+            self.keeper.watch(self._heard, heard, lost)
+        except KeeperRefused:
+            # The file of exits is not the one we read before; what is told twice is heard once.
+            self.keeper.watch(0, heard, lost)
+
+    def renew(self) -> None:
+        """Attach to the folder's keeper anew, starting one if the old one is gone. Raises OSError."""
+        keeper, _ = Keeper.ensure(self.data / "run")
+        before, self._keeper = self._keeper, keeper
+        if before:
+            before.close()
+
+    def watch_stray(self, stray: Stray) -> bool:
+        """Hear of the end of a process that no keeper is parent of; False when it is gone already."""
+        return self._watchman is not None and self._watchman.watch(stray)

@@ -177,8 +177,8 @@ class _Line:
 class Keeper:
     """A connection to the living keeper of one folder; every method may be called from any thread.
 
-    A call blocks until the keeper answers (milliseconds) and raises KeeperGone when there is none any more;
-    the connection is then of no use, attach again.
+    A call blocks until the keeper answers (milliseconds) and raises KeeperGone when there is none any more or
+    it hangs; the next call connects again, watches that were lost stay lost.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -186,7 +186,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._line = _Line(run_dir)
         self._watches: list[tuple[socket.socket, threading.Thread]] = []
-        self._closed = False
+        self._closed = self._broken = False
         try:
             self.identity = self._line.call("list", _Listing).keeper
         except BaseException:
@@ -275,7 +275,15 @@ class Keeper:
 
     def _call(self, do: str, kind: type[T], **fields: object) -> T:
         with self._lock:
-            return self._line.call(do, kind, **fields)
+            if self._broken:
+                line, self._line = self._line, _Line(self._run_dir)
+                line.sock.close()
+                self._broken = False
+            try:
+                return self._line.call(do, kind, **fields)
+            except KeeperGone:
+                self._broken = True
+                raise
 
 
 def _launch(run_dir: Path, python: str) -> bool:

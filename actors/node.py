@@ -21,7 +21,7 @@ from actors.control import Control
 from actors.crew import Crew
 from actors.desk import Desk
 from actors.elves.deliberation import digest_of
-from actors.executor import StopAll, TakeOver
+from actors.executor_orders import Orphaned, StopAll, TakeOver
 from actors.feed import Feed
 from actors.ground import NATS_UNIT, Ground
 from actors.journal import Journal
@@ -35,7 +35,7 @@ from actors.snapshots import Snapshots
 from actors.supervisor import Supervisor
 from actors.version import version
 from events.log import Expect, Receipt, entry
-from events.observations import LeaseTaken, NodeStarted, NodeStopped, NodeStopping
+from events.observations import KeeperReplaced, LeaseTaken, NodeStarted, NodeStopped, NodeStopping
 from events.settings import Settings, SettingsAdopted
 from events.subjects import LEASE
 
@@ -260,8 +260,25 @@ class Node:
         threading.Thread(target=start, name="elf-nats-start").start()
 
     def _keeper_lost(self) -> None:
+        """Another keeper takes the place of one that is gone; what lived under it lives on."""
+        if self._ground.leaving or self._fatal:
+            return
+        try:
+            self._ground.renew()
+            self._ground.watch(self._exited, self._keeper_lost)
+        except OSError as problem:
+            _log.error("no keeper: %s", problem)
+            self._bus.later(
+                1.0, lambda: threading.Thread(target=self._keeper_lost, name="elf-keeper-again").start()
+            )
+            return
+        pid = self._ground.keeper.identity.pid
+        _log.warning("the keeper was gone; a new one (pid %s) takes its place, nothing is restarted", pid)
+        self._journal.write(KeeperReplaced(node=self._name, pid=pid))
+        self._crew.tell("executor", Orphaned())
         if not self._ending:
-            self._die("the keeper is gone")
+            # It may have ended in the moment that had no keeper; while it lives this does nothing.
+            self._server_again()
 
     async def _listen(self) -> None:
         """Begin to hear: beats, requests, the log itself once every actor has asked for it."""

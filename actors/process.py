@@ -222,6 +222,15 @@ def marked(marker: str) -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and _carries(int(name), marker)]
 
 
+def leader(marker: str) -> Identity | None:
+    """The process with this marker that leads its session, as every unit's main process does."""
+    for pid in marked(marker):
+        stat = read_stat(pid)
+        if stat and stat.session == pid and stat.state not in "ZX":
+            return Identity(boot_id(), pid, stat.start)
+    return None
+
+
 def descendants(pid: int) -> list[int]:
     """Living children, their children and so on, without the process itself."""
     table = scan()

@@ -35,6 +35,9 @@ class Processes(Protocol):
     def state(self, identity: Identity) -> str:
         """Return the kernel's letter for it, `X` when it is gone."""
 
+    def leader(self, marker: str) -> Identity | None:
+        """Return who leads the session of the processes with a marker, None without one."""
+
     def members(self, marker: str, session: Identity | None) -> list[int]:
         """Return everybody with a marker or of a session or below it."""
 
@@ -59,7 +62,12 @@ class LocalProcesses:
     def state(self, identity: Identity) -> str:
         """See `Processes.state`."""
         stat = process.read_stat(identity.pid)
-        return stat.state if stat and stat.start == identity.start else "X"
+        same = stat and stat.start == identity.start and identity.boot == process.boot_id()
+        return stat.state if stat and same else "X"
+
+    def leader(self, marker: str) -> Identity | None:
+        """See `Processes.leader`."""
+        return process.leader(marker)
 
     def members(self, marker: str, session: Identity | None) -> list[int]:
         """See `Processes.members`."""

@@ -1,5 +1,6 @@
 """One local worker process: holds it by its pidfd, starts it, lets it run on, ends it by the playbook."""
 
+import errno
 import secrets
 import signal
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from events.outcomes import (
 )
 
 _CONTINUE_CHECK_S = 0.2
+_KEEPER_AGAIN_S = 0.1
+_KEEPER_TRIES = 100
 
 Phase = Literal["absent", "starting", "running", "draining", "ending", "killing"]
 
@@ -63,6 +66,7 @@ class WorkerActor(Actor):
         self._ending: Ending | None = None
         self._next: End | None = None
         self._step = 0
+        self._tries = 0
         self._step_began = 0.0
 
     def handle(self, message: Any) -> Any:
@@ -135,6 +139,7 @@ class WorkerActor(Actor):
         self.phase = "starting"
         self.generation = generation
         self.nonce = secrets.token_hex(6)
+        self._tries = 0
         ordered = WorkerStartOrdered(
             unit=self.name, pool=plan.pool, generation=generation, nonce=self.nonce, decision=self._doing
         )
@@ -159,21 +164,54 @@ class WorkerActor(Actor):
                 )
             )
         except StartRefused as problem:
-            self._not_started(str(problem.strerror))
-        except (KeeperGone, KeeperRefused, LookupError) as problem:
+            if problem.errno == errno.EEXIST:
+                self.wait(0.0, lambda: self._start_again(plan))
+            else:
+                self._not_started(str(problem.strerror))
+        except KeeperGone as problem:
+            self._keeper_away(plan, str(problem))
+        except (KeeperRefused, LookupError) as problem:
             self._not_started(str(problem))
         else:
-            self._hold(Identity(self.processes.boot(), started.pid, started.start))
-            self.phase = "running"
-            born = WorkerStarted(
-                unit=self.name,
-                pool=plan.pool,
-                generation=self.generation,
-                pid=started.pid,
-                start=started.start,
-                nonce=self.nonce,
-            )
-            self.verified(f"pid {started.pid} runs", born)
+            self._born(plan, Identity(self.processes.boot(), started.pid, started.start))
+
+    def _born(self, plan: UnitPlan, identity: Identity) -> None:
+        self._hold(identity)
+        self.phase = "running"
+        born = WorkerStarted(
+            unit=self.name,
+            pool=plan.pool,
+            generation=self.generation,
+            pid=identity.pid,
+            start=identity.start,
+            nonce=self.nonce,
+        )
+        self.verified(f"pid {identity.pid} runs", born)
+
+    def _keeper_away(self, plan: UnitPlan, error: str) -> None:
+        """The keeper died or hangs over this order: whether it carried it out is seen when one answers again."""
+        self._tries += 1
+        if self._tries > _KEEPER_TRIES:
+            self._not_started(error)
+        else:
+            self.wait(_KEEPER_AGAIN_S, lambda: self._start_again(plan))
+
+    def _start_again(self, plan: UnitPlan) -> None:
+        """The same order, by its nonce: a process that lives by it is taken, never doubled."""
+        try:
+            child = next((unit for unit in self._keeper().units() if unit.nonce == self.nonce), None)
+        except (KeeperGone, KeeperRefused) as problem:
+            self._keeper_away(plan, str(problem))
+            return
+        found = (
+            Identity(self.processes.boot(), child.pid, child.start)
+            if child
+            else self.processes.leader(f"{self.marker(self.generation)}{self.nonce}")
+        )
+        if found:
+            self._born(plan, found)
+        else:
+            self._start(plan)
 
     def _not_started(self, error: str) -> None:
         self.phase = "absent"
@@ -194,7 +232,9 @@ class WorkerActor(Actor):
         if self.process:
             self.process.close()
             self.process = None
-        if self._ending:
+        if self.phase == "starting":
+            self.give_up("ended before its start was seen", "start")
+        elif self._ending:
             self._ending.exited(f"signal {ended.signal}" if ended.code is None else f"code {ended.code}")
         else:
             self.phase = "absent"

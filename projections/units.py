@@ -1,5 +1,7 @@
 """The life of every unit: its generations, its exits, what people want of it, what it has done."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct, field
 
 from events.decisions import Decided, QuarantineUnit, RestartUnit, StopUnit
@@ -204,6 +206,13 @@ def launch_of(settings: Settings, pool: str) -> str:
 def worker_of(settings: Settings, pool: str) -> WorkerSettings | None:
     """Return a pool's settings."""
     return next((worker for worker in settings.workers if worker.name == pool), None)
+
+
+def unneeded(living: Sequence[Unit], settings: Settings) -> list[Unit]:
+    """Return those that no other living unit was declared to come `after`."""
+    pools = {unit.pool for unit in living}
+    needed = {pool for worker in settings.workers if worker.name in pools for pool in worker.after}
+    return [unit for unit in living if unit.pool not in needed]
 
 
 def targets(settings: Settings, target: str, units: dict[str, Unit]) -> tuple[str, ...]:
