@@ -6,7 +6,7 @@ from pathlib import Path
 
 from events.decisions import Decided, RestartUnit
 from events.observations import WorkerReady
-from events.outcomes import EffectVerified, WorkerStarted
+from events.outcomes import EffectVerified, StepDone, WorkerStarted
 from events.tasks import TaskFinished, TaskStarted
 from tests.real_node import ROOT, RealNode, real_node
 
@@ -86,6 +86,29 @@ async def test_a_runner_that_hangs_is_replaced_in_the_five_steps(tmp_path: Path)
         ]
         await node.submit("q", [("t", 21)])
         await node.wait(lambda _: finished(node) == {"t": 42}, what="a result of the new generation")
+
+
+async def test_a_frozen_runner_is_continued_and_takes_its_next_task(tmp_path: Path) -> None:
+    async with real_node(tmp_path, worker("double")) as node:
+        started = await node.runs("w")
+        await node.saw(WorkerReady, unit="w")
+        os.kill(started.pid, signal.SIGSTOP)
+        await node.submit("q", [("t", 21)])
+        decision, _ = await node.decided("stopped", "w")
+        await node.saw(EffectVerified, decision=decision.id)
+        await node.wait(lambda _: finished(node) == {"t": 42}, what="the result")
+        assert len(node.all(WorkerStarted)) == 1
+
+
+async def test_the_end_of_the_node_does_not_wait_for_a_task_edge(tmp_path: Path) -> None:
+    async with real_node(tmp_path, worker("mark_and_wait")) as node:
+        await node.saw(WorkerReady, unit="w")
+        await node.submit("q", [("t", str(tmp_path / "marks"))])
+        await node.saw(TaskStarted, task="t")
+        await node.intend("w", "run", restart=True)
+        decision, _ = await node.decided("order", "w")
+        await node.saw(StepDone, decision=decision.id, step="check_process_status")
+        assert await node.stop(seconds=15) == 0
 
 
 async def test_backlog_and_jam_raise_one_alert_each_and_clear(tmp_path: Path) -> None:
