@@ -58,6 +58,7 @@ class RealNode:
         self.config = folder / "forest.toml"
         self.events: list[Recorded] = []
         self.process: asyncio.subprocess.Process | None = None
+        self.prefix: Sequence[str] = ()
         self._sample_s = sample_s
         self._connection: Connection | None = None
         self.configure(toml)
@@ -86,6 +87,7 @@ class RealNode:
         """Start one more node process on this folder without waiting for anything."""
         with (self.folder / "node.log").open("ab") as words:
             return await asyncio.create_subprocess_exec(
+                *self.prefix,
                 sys.executable,
                 "-c",
                 _PROGRAM,
