@@ -195,9 +195,9 @@ def test_a_worker_does_what_people_say(elf: Elf) -> None:
 
 
 def test_signals_and_logs(elf: Elf, node: Program) -> None:
-    worker(elf, "ticker")
-    said = elf("logs", "ticker", "-n", "1")
-    assert said.out == "tick 2\n"
+    generation = int(str(worker(elf, "ticker")["generation"]))
+    until(lambda: elf("logs", "ticker").out.count("tick 2\n") == generation, "its last generation to write")
+    assert elf("logs", "ticker", "-n", "1").out == "tick 2\n"
     assert elf("worker", "signal", "ticker", "HUP").out == "ticker: SIGHUP\n"
     until(lambda: "hup heard" in elf("logs", "ticker").out, "the worker to hear the signal")
     assert "expected a unit, got 'nope'" in elf.no(1, "worker", "signal", "nope", "HUP")
