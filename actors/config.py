@@ -84,9 +84,11 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Log(Struct, frozen=True, kw_only=True):
-    """[log]: when the event log reaches the disk, and what never reaches the log."""
+    """[log]: when the event log reaches the disk, when it is archived, and what never reaches the log."""
 
     sync: Annotated[str, Meta(extra={"form": "sync"})] = "always"
+    segment_events: Count = 100_000
+    keep_s: Positive = 3600.0
     redact: tuple[Annotated[str, Meta(extra={"form": "pattern"})], ...] = ()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pykka
 
+from actors.archivist import Archivist, Stored
 from actors.bus import Bus
 from actors.clock import Clock
 from actors.config import Forest, Worker
@@ -27,10 +28,13 @@ from actors.runtime import Down, Watcher, tell
 from actors.sampler import Begin, Living, Sampler
 from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec
+from actors.trimming import Trimmed, trim
 from actors.units import Launch, launch_of
 from actors.worker_orders import UnitPlan
 from events.log import entry
 from events.observations import Quarantined, QueueSample
+from projections.archive import Bound
+from projections.segments import Segments
 
 Ref = pykka.ActorRef[Any]
 
@@ -48,6 +52,7 @@ class Crew:
         journal: Journal,
         feed: Feed,
         snapshots: Snapshots,
+        segments: Segments,
         epoch: int,
         die: Callable[[str], None],
     ) -> None:
@@ -59,6 +64,7 @@ class Crew:
         self._journal = journal
         self._feed = feed
         self._snapshots = snapshots
+        self._segments = segments
         self._epoch = epoch
         self._die = die
         self._processes: Processes = LocalProcesses()
@@ -67,7 +73,7 @@ class Crew:
     @property
     def readers(self) -> set[str]:
         """Everybody who reads the log."""
-        return {"projector", "roster", "executor", *(policy.name for policy in POLICIES)}
+        return {"projector", "roster", "executor", "archivist", *(policy.name for policy in POLICIES)}
 
     def specs(self) -> Sequence[ChildSpec]:
         """Return the children of the node's supervisor; the executor stops before what it needs."""
@@ -75,6 +81,7 @@ class Crew:
             "projector": self._projector,
             "roster": self._roster,
             "sampler": self._sampler,
+            "archivist": self._archivist,
             "executor": self._executor,
             **{policy.name: self._elf(policy) for policy in POLICIES},
         }
@@ -120,7 +127,37 @@ class Crew:
         self.tell("sampler", due)
 
     def _projector(self, watcher: Watcher, _: Down | None) -> Ref:
-        return Projector.start(watcher, self._data, self._clock, self._feed.subscribe, self._quarantine)
+        return Projector.start(
+            watcher, self._data, self._clock, self._feed.subscribe, self._quarantine, self._stored
+        )
+
+    def _stored(self, stored: Stored) -> None:
+        self.tell("archivist", stored)
+
+    def _archivist(self, watcher: Watcher, _: Down | None) -> Ref:
+        return Archivist.start(
+            watcher,
+            self._segments,
+            self._journal,
+            self._clock,
+            self._snapshots,
+            self._feed.subscribe,
+            lambda: self._forest().log,
+            self._feed.slowest,
+            self._trim,
+            self._epoch,
+        )
+
+    def _trim(
+        self, bounds: list[Bound], least: int, done: Callable[[Trimmed | Exception | None], None]
+    ) -> None:
+        async def work() -> None:
+            try:
+                done(await trim(self._bus, self._ground.server.credentials["archive"], bounds, least))
+            except Exception as problem:
+                done(problem)
+
+        self._bus.spawn(work)
 
     def _quarantine(self, found: Quarantined) -> None:
         """Say once which stored message is no event, whoever finds it and how often."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from msgspec import Struct
 
@@ -10,6 +10,7 @@ from actors.bus import Bus
 from actors.jetstream import Reader
 from events.envelope import Recorded
 from events.subjects import LOG
+from projections.segments import Segments
 
 _log = logging.getLogger("elf.feed")
 
@@ -46,8 +47,9 @@ class Subscription:
 class Feed:
     """Reads once and hands on. `subscribe` may be called from any thread; the rest lives on the bus."""
 
-    def __init__(self, bus: Bus, failed: Callable[[str], None]) -> None:
+    def __init__(self, bus: Bus, failed: Callable[[str], None], segments: Segments | None = None) -> None:
         self._bus = bus
+        self._segments = segments
         self._failed = failed
         self._subscriptions: dict[str, Subscription] = {}
         self.position = 0
@@ -74,9 +76,8 @@ class Feed:
         self._bus.spawn(self._read)
 
     async def _read(self) -> None:
-        reader = Reader(self._bus.connection, LOG, self.position)
         try:
-            async for events in reader.read():
+            async for events in self._from(self.position):
                 self.position = events[-1].position
                 for subscription in list(self._subscriptions.values()):
                     if subscription.joined and not subscription.send(events):
@@ -89,9 +90,9 @@ class Feed:
             self._failed(f"the log cannot be read: {problem}")
 
     async def _catch_up(self, subscription: Subscription) -> None:
-        reader = Reader(self._bus.connection, LOG, subscription.sent)
+        reading = self._from(subscription.sent)
         try:
-            async for events in reader.read():
+            async for events in reading:
                 if self._subscriptions.get(subscription.name) is not subscription:
                     return
                 if not subscription.send(events):
@@ -100,11 +101,27 @@ class Feed:
                 if subscription.sent >= self.position:
                     subscription.joined = True
                     return
+                while subscription.sent - subscription.taken > _LAG:
+                    await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             raise
         except Exception as problem:
             _log.exception("%s cannot read what it missed", subscription.name)
             self._failed(f"{subscription.name} cannot read what it missed: {problem}")
+        finally:
+            await reading.aclose()
+
+    async def _from(self, after: int) -> AsyncGenerator[Sequence[Recorded], None]:
+        """Yield everything behind a position: what is sealed from its segments, the rest from the stream."""
+        if self._segments and after < self._segments.last:
+            sealed = self._segments.events(after)
+            while (events := await asyncio.to_thread(next, sealed, None)) is not None:
+                yield events
+                after = events[-1].position
+        reader = Reader(self._bus.connection, LOG, after)
+        try:
+            async for events in reader.read():
+                yield events
         finally:
             await reader.close()
 
@@ -115,6 +132,10 @@ class Feed:
     async def _wait_for_the_slowest(self) -> None:
         while any(item.joined and item.sent - item.taken > _LAG for item in self._subscriptions.values()):
             await asyncio.sleep(0.005)
+
+    def slowest(self) -> int:
+        """Return how far everybody has been sent: below it nobody reads the stream any more."""
+        return min((item.sent for item in self._subscriptions.values()), default=0)
 
     def lags(self) -> dict[str, int]:
         """Return by how many positions each actor is behind the reader."""

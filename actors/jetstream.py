@@ -89,6 +89,10 @@ class JetStreamLog:
         """Return the event at a position, or None."""
         return await self._get({"seq": position})
 
+    async def next(self, after: int, filter: str = EVERYTHING) -> Recorded | None:
+        """Return the first event behind a position under a subject filter, or None."""
+        return await self._get({"seq": after + 1, "next_by_subj": filter})
+
     async def end(self) -> int:
         """See `EventLog.end`."""
         last = await self.last(EVERYTHING)

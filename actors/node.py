@@ -27,7 +27,6 @@ from actors.ground import NATS_UNIT, Ground
 from actors.journal import Journal
 from actors.keeper_client import Exit
 from actors.nats_server import ensure_queue, ensure_stream
-from actors.policies import POLICIES
 from actors.process import boot_id
 from actors.runtime import Down
 from actors.sampler import Begin, Heard, read_beat
@@ -38,6 +37,7 @@ from events.log import Expect, Receipt, entry
 from events.observations import KeeperReplaced, LeaseTaken, NodeStarted, NodeStopped, NodeStopping
 from events.settings import Settings, SettingsAdopted
 from events.subjects import LEASE
+from projections.segments import Segments
 
 _log = logging.getLogger("elf.node")
 
@@ -63,6 +63,7 @@ class Node:
     def run(self, ready: Callable[[str], None] = lambda _: None) -> int:
         """Start, lead until SIGTERM or SIGINT, end in order. 0 in order, 1 after a failure."""
         self._ground.take()
+        self._segments = Segments(self._data)
         self._bus = Bus(self._ground.server.credentials["node"], f"elf-node-{self._name}")
         try:
             self._begin()
@@ -80,7 +81,7 @@ class Node:
         self._journal = Journal(self._bus, self._clock, f"node.{self._name}")
         self._bus.start()
         self._bus.wait(self._prepare_log, 40.0)
-        self._feed = Feed(self._bus, self._die)
+        self._feed = Feed(self._bus, self._die, self._segments)
         self._snapshots = Snapshots(self._data / "snapshots")
         self.epoch = self._bus.wait(self._lead, 20.0)
         self._crew = Crew(
@@ -92,6 +93,7 @@ class Node:
             self._journal,
             self._feed,
             self._snapshots,
+            self._segments,
             self.epoch,
             self._die,
         )
@@ -294,9 +296,7 @@ class Node:
         for name, verb in desk.verbs().items():
             control.verb(name, verb)
         await control.start()
-        await self._feed.start_with(
-            {"projector", "roster", "executor", *(policy.name for policy in POLICIES)}
-        )
+        await self._feed.start_with(self._crew.readers)
 
     def _about(self) -> dict[str, Any]:
         """What the node says of itself."""

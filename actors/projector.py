@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from actors.archivist import Stored
 from actors.clock import Clock
 from actors.feed import Chunk, Subscription
 from actors.runtime import Actor, Watcher, tell
@@ -42,6 +43,7 @@ class Projector(Actor):
         clock: Clock,
         subscribe: Callable[[Subscription], None],
         quarantine: Callable[[Quarantined], None],
+        stored: Callable[[Stored], object],
         memory: str = "96MB",
     ) -> None:
         super().__init__("projector", watcher)
@@ -49,6 +51,7 @@ class Projector(Actor):
         self._clock = clock
         self._subscribe = subscribe
         self._quarantine = quarantine
+        self._tell_stored = stored
         self._memory = memory
         self._waiting: list[Recorded] = []
         self._timed = False
@@ -104,6 +107,8 @@ class Projector(Actor):
         self.warehouse.add(batch)
         anchor.write(anchor.path_in(self._data), self.warehouse.anchor)
         self._subscription.taken = self.position
+        size = sum(len(event.data) for event in batch)
+        self._tell_stored(Stored(self.warehouse.checkpoint, size, self.warehouse))
 
     def _answer(self, question: Ask) -> None:
         """Run the statement in a thread of its own: the log goes on being taken while somebody asks for much."""

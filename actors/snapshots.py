@@ -1,19 +1,24 @@
-"""What an elf knew at a position, kept so that a start need not fold the whole log."""
+"""What a fold knew at a position, kept so that a start need not fold the whole log."""
 
 import logging
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from actors.elves import Policy
 from actors.elves.deliberation import Mind, decode_mind, encode_mind, new_mind
+from events.codec import canonical
 
 _log = logging.getLogger("elf.snapshots")
 
 ROOT = Path(__file__).parents[1]
+EVERY = 10_000
+"""Positions at which folds are kept are multiples of this."""
+
+T = TypeVar("T")
 
 
 class _Snapshot(Struct):
@@ -24,7 +29,7 @@ class _Snapshot(Struct):
 
 
 class Snapshots:
-    """Reads and writes `<folder>/<elf>.json`; one of another release's code is passed over and folded anew."""
+    """Reads and writes `<folder>/<name>.json`; one of another release's code is passed over and folded anew."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,23 +38,50 @@ class Snapshots:
 
     def load(self, policy: Policy[Any]) -> Mind[Any]:
         """Return the newest usable mind, a blank one where there is none."""
-        path = self._folder / f"{policy.name}.json"
-        try:
-            snapshot = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
-            if snapshot.zone == self.zone and digest_of_bytes(bytes(snapshot.mind)) == snapshot.digest:
-                return decode_mind(policy, bytes(snapshot.mind))
-            _log.info("%s: the snapshot is of another release, folding the log", policy.name)
-        except FileNotFoundError:
-            pass
-        except msgspec.DecodeError as problem:
-            _log.warning("%s: the snapshot cannot be read (%s), folding the log", policy.name, problem)
+        found = self._read(policy.name)
+        if found is not None:
+            try:
+                return decode_mind(policy, bytes(found.mind))
+            except msgspec.DecodeError as problem:
+                _log.warning("%s: the snapshot cannot be read (%s), folding the log", policy.name, problem)
         return new_mind(policy)
 
     def save(self, name: str, mind: Mind[Any]) -> str:
         """Write a mind in one step and return its digest."""
-        data = encode_mind(mind)
+        return self._write(name, mind.view.timeline.position, encode_mind(mind))
+
+    def restore(self, name: str, kind: type[T]) -> tuple[T, int] | None:
+        """Return another fold's newest usable state and its position, None where there is none."""
+        found = self._read(name)
+        if found is None:
+            return None
+        try:
+            return msgspec.json.decode(bytes(found.mind), type=kind), found.position
+        except msgspec.DecodeError as problem:
+            _log.warning("%s: the snapshot cannot be read (%s), folding the log", name, problem)
+            return None
+
+    def keep(self, name: str, position: int, state: Struct) -> str:
+        """Write another fold's state in one step and return its digest."""
+        return self._write(name, position, canonical(state))
+
+    def _read(self, name: str) -> _Snapshot | None:
+        path = self._folder / f"{name}.json"
+        try:
+            snapshot = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as problem:
+            _log.warning("%s: the snapshot cannot be read (%s), folding the log", name, problem)
+            return None
+        if snapshot.zone == self.zone and digest_of_bytes(bytes(snapshot.mind)) == snapshot.digest:
+            return snapshot
+        _log.info("%s: the snapshot is of another release, folding the log", name)
+        return None
+
+    def _write(self, name: str, position: int, data: bytes) -> str:
         digest = digest_of_bytes(data)
-        snapshot = _Snapshot(self.zone, mind.view.timeline.position, digest, Raw(data))
+        snapshot = _Snapshot(self.zone, position, digest, Raw(data))
         temporary = self._folder / f".{name}.new"
         temporary.write_bytes(msgspec.json.encode(snapshot))
         temporary.replace(self._folder / f"{name}.json")
@@ -57,7 +89,7 @@ class Snapshots:
 
 
 def digest_of_bytes(data: bytes) -> str:
-    """Return the digest of an encoded mind."""
+    """Return the digest of an encoded state."""
     return blake2b(data, digest_size=16).hexdigest()
 
 

@@ -119,14 +119,17 @@ class Warehouse:
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
+        for rows in self.rows(after, until):
+            yield [decode(position, subject, data) for position, subject, _, data in rows]
+
+    def rows(self, after: int = 0, until: int | None = None) -> Iterator[list[tuple[int, str, int, bytes]]]:
+        """Yield position, subject, time and bytes of what `events` gives. Any thread may read."""
         end = self.checkpoint if until is None else min(until, self.checkpoint)
         cursor = self.cursor()
         try:
             while after < end:
-                rows = rebuilding.rows_between(
-                    cursor, "position, subject, data", after, min(after + PAGE, end)
-                )
-                yield [decode(*row) for row in rows]
+                columns = "position, subject, time, data"
+                yield rebuilding.rows_between(cursor, columns, after, min(after + PAGE, end))
                 after += PAGE
         finally:
             cursor.close()

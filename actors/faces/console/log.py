@@ -58,6 +58,15 @@ def tail(
     return Exit.FINE
 
 
+@log.command
+def schema() -> int:
+    """Print the JSON Schema of the envelope and of every event, for programs in any language."""
+    from events.codec import schema as of_everything
+
+    show_json(of_everything())
+    return Exit.FINE
+
+
 def _last(source: LogSource, lines: int, filter: str) -> tuple[list[Recorded], int]:
     """Look back in growing steps until there are enough; returns them and the log's end."""
     end = source.end()
@@ -147,7 +156,7 @@ def _print_verdict(found: dict[str, Any]) -> None:
 
 @log.command
 def export(
-    file: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     from_: Annotated[int, Parameter(name="--from")] = 1,

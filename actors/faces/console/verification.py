@@ -79,7 +79,7 @@ def _compare(source: LogSource, segments: Segments, damage: list[dict[str, Any]]
     if damage:
         return
     sealed: Iterator[Recorded] = iter(())
-    at = 0
+    at = -1
     for chunk in source.retained(segments.last):
         for event in chunk:
             if event.position != at + 1:

@@ -1,0 +1,197 @@
+"""Seals history into segments and lets it leave the stream once nobody needs it there."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from actors.clock import Clock
+from actors.config import Log
+from actors.feed import Chunk, Subscription
+from actors.journal import Journal
+from actors.runtime import Actor, Watcher, tell
+from actors.snapshots import EVERY, Snapshots
+from actors.trimming import Trimmed
+from events.log import entry
+from events.observations import HistoryPurged, HistorySealed
+from projections.archive import Archive, Bound
+from projections.segments import MAX_BYTES, Segment, Segments
+from projections.warehouse import Warehouse
+
+_log = logging.getLogger("elf.archivist")
+
+_DAY_US = 86_400_000_000
+_LOOK_S = 60.0
+
+Trim = Callable[[list[Bound], int, Callable[[Trimmed | Exception | None], None]], None]
+
+
+class Stored(Struct, frozen=True):
+    """The warehouse holds everything up to `position`, `size` bytes more than before."""
+
+    position: int
+    size: int
+    warehouse: Warehouse
+
+
+class Done(Struct, frozen=True):
+    """What became of a piece of work in another thread."""
+
+    result: Segment | Trimmed | Exception | None
+
+
+class Archivist(Actor):
+    """Folds what is sealed, purged and still open; one sealing and one purge at a time, in other threads."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        segments: Segments,
+        journal: Journal,
+        clock: Clock,
+        snapshots: Snapshots,
+        subscribe: Callable[[Subscription], None],
+        rules: Callable[[], Log],
+        slowest: Callable[[], int],
+        trim: Trim,
+        epoch: int,
+    ) -> None:
+        super().__init__("archivist", watcher)
+        self._segments = segments
+        self._journal = journal
+        self._clock = clock
+        self._snapshots = snapshots
+        self._subscribe = subscribe
+        self._rules = rules
+        self._slowest = slowest
+        self._trim = trim
+        self._epoch = epoch
+        self._archive = Archive()
+        self._bytes = 0
+        self._said = 0
+        self._busy = False
+        self._look_at = 0.0
+        self._thread: threading.Thread | None = None
+        self._subscription: Subscription
+
+    def begin(self) -> None:
+        """Restore the snapshot and ask for the events behind it."""
+        kept = self._snapshots.restore(self.name, Archive)
+        if kept:
+            self._archive, self.position = kept
+        ref = self.actor_ref
+        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
+        self._subscribe(self._subscription)
+
+    def handle(self, message: Any) -> Any:
+        """Take events, the projector's word and the ends of work."""
+        match message:
+            case Chunk(events=events):
+                for event in events:
+                    self.position = event.position
+                    self._archive.apply(event)
+                    if event.position % EVERY == 0:
+                        self._snapshots.keep(self.name, self.position, self._archive)
+                self._subscription.taken = self.position
+            case Stored():
+                self._bytes += message.size
+                self._look(message)
+            case Done(result=result):
+                self._busy = False
+                self._ended(result)
+            case _:
+                return super().handle(message)
+        return None
+
+    def _look(self, stored: Stored) -> None:
+        """Begin what is due, once this node's own lease is folded."""
+        if self._busy or self.position < self._epoch:
+            return
+        self._say_sealed()
+        now = self._clock.monotonic()
+        if self._is_due(stored.position):
+            self._busy = True
+            self._bytes = 0
+            self._thread = threading.Thread(target=self._seal, args=(stored,), name="elf-seal")
+            self._thread.start()
+        elif now >= self._look_at:
+            self._look_at = now + min(_LOOK_S, self._rules().keep_s)
+            self._purge()
+
+    def _is_due(self, position: int) -> bool:
+        waiting = position - self._segments.last
+        since = self._segments.all[-1].time if self._segments.all else self._clock.now()
+        old = waiting > 0 and self._clock.now() - since > _DAY_US
+        return waiting >= self._rules().segment_events or self._bytes >= MAX_BYTES or old
+
+    def _seal(self, stored: Stored) -> None:
+        """In a thread of its own: rows come through a cursor of its own, the file from a database of its own."""
+        result: Segment | Exception
+        try:
+            pages = stored.warehouse.rows(self._segments.last, stored.position)
+            result = self._segments.seal(pages, self._rules().segment_events)
+        except Exception as problem:
+            result = problem
+        tell(self.actor_ref, Done(result))
+
+    def _ended(self, result: Segment | Trimmed | Exception | None) -> None:
+        match result:
+            case Segment():
+                self._say_sealed()
+                self._look_at = 0.0
+            case Trimmed(bound=bound, messages=messages):
+                body = HistoryPurged(below=bound.position, bound=bound.name, messages=messages)
+                self._journal.append([entry(self._journal.envelope(body, id=f"purged-{bound.position}"))])
+            case Exception():
+                # What is not sealed stays where it is: nothing is lost by trying again later.
+                _log.error("history was not archived: %s", result)
+                self._look_at = self._clock.monotonic() + _LOOK_S
+            case None:
+                pass
+
+    def _say_sealed(self) -> None:
+        """Say of every sealed segment once that it is; also of one whose node ended before it said so."""
+        said = max(self._said, self._archive.sealed)
+        for segment in self._segments.all:
+            if segment.last > said:
+                body = HistorySealed(
+                    first=segment.first,
+                    last=segment.last,
+                    head=segment.head,
+                    sha256=segment.sha256,
+                    size=segment.size,
+                )
+                name = f"sealed-{segment.last}-{segment.head[:12]}"
+                self._journal.append([entry(self._journal.envelope(body, id=name))])
+        self._said = max(said, self._segments.last)
+
+    def _purge(self) -> None:
+        rules = self._rules()
+        young = self._clock.now() - int(rules.keep_s * 1e6)
+        settled = max((one.last for one in self._segments.all if one.time < young), default=0)
+        bounds = [
+            Bound("segments", settled + 1),
+            Bound("archivist", self.position + 1),
+            Bound("readers", self._slowest() + 1),
+        ]
+        if self._archive.open:
+            bounds.append(Bound("tasks", self._archive.oldest_open()))
+        least = self._archive.purged + max(1, rules.segment_events // 10)
+        if min(bound.position for bound in bounds) <= least:
+            return
+        self._busy = True
+        ref = self.actor_ref
+        self._trim(bounds, least, lambda result: _done(ref, result))
+
+    def end(self) -> None:
+        """Wait for a sealing under way; keep what is known for the next start."""
+        if self._thread:
+            self._thread.join(20.0)
+        if self.position and self._archive.position == self.position:
+            self._snapshots.keep(self.name, self.position, self._archive)
+
+
+def _done(ref: Any, result: Trimmed | Exception | None) -> None:
+    tell(ref, Done(result))
