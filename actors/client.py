@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from events.event import Event
 from events.log import Conflict, Entry, Expect, LogUnreachable, entry
 from events.observations import Intent, IntentSet
 from events.subjects import EVERYTHING, LOG, task_filter, token
-from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskSubmitted
+from events.tasks import TaskCancelled, TaskDied, TaskDropped, TaskFinished, TaskSubmitted
 
 PAYLOAD_LIMIT = 256 * 1024
 # An atomic batch is held open by the server, so one batch of great payloads is cut before it holds this much.
@@ -150,23 +150,32 @@ class Client:
 
     async def cancel(self, task: str, reason: str = "") -> int:
         """Withdraw a task; returns the position. Raises ClientError if it is unknown or has ended."""
+
+        async def withdrawal(last: Recorded, queue: str) -> Event:
+            if isinstance(last.body, TaskFinished | TaskDied | TaskDropped | TaskCancelled):
+                raise ClientError(f"expected a task that has not ended, got {task}: {last.type}", 1)
+            return TaskCancelled(task=task, queue=queue, reason=reason)
+
+        return await self.change(task, withdrawal)
+
+    async def change(self, task: str, say: Callable[[Recorded, str], Awaitable[Event]]) -> int:
+        """Append what `say` makes of a task's last event and queue, if that event is still the last one then.
+
+        Returns the position. Raises ClientError if the task is unknown.
+        """
         for _ in range(20):
             last = await self.find(task)
             if last is None:
                 raise ClientError(f"expected a task of this forest, got {task!r}; try elf tasks", 1)
-            if isinstance(last.body, TaskFinished | TaskDied | TaskCancelled):
-                raise ClientError(f"expected a task that has not ended, got {task}: {last.type}", 1)
             queue = last.subject.split(".")[4]
-            body = TaskCancelled(task=task, queue=queue, reason=reason)
+            body = await say(last, queue)
             expect = Expect(task_filter(queue, task), last.position)
             try:
                 receipt = await self.log.append([entry(self.envelope(body, task, last.id), expect)])
             except Conflict:  # something happened to it meanwhile; look again
                 continue
             return receipt.positions[-1]
-        raise Conflict(
-            f"expected {task} to keep still for a cancellation, got 20 changes in a row; try again"
-        )
+        raise Conflict(f"expected {task} to keep still for a change, got 20 others in a row; try again")
 
     async def intend(self, target: str, intent: Intent, *, restart: bool = False, reason: str = "") -> int:
         """Say what a worker shall do; returns the position. Works while no node leads."""

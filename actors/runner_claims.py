@@ -20,6 +20,7 @@ from events.subjects import task_filter
 from events.tasks import (
     TaskCancelled,
     TaskDied,
+    TaskDropped,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -34,6 +35,8 @@ _PATIENCE = 2
 _FULL_S = 5.0
 _STRANGE_S = 30.0
 _UNREACHABLE_S = 0.25
+# A task that is not due is looked at again at least so often: clocks are set.
+_LONGEST_S = 3600.0
 
 
 class Reading(Struct, frozen=True):
@@ -86,6 +89,10 @@ class Claims:
         if known is not None:
             known.replies.append(message.reply)
             known.touched = self._loop.time()
+            return
+        rest = job.due / 1e6 - time.time() if job.due else 0.0
+        if rest > 0:
+            self._post.say(message.reply, again(min(rest, _LONGEST_S)))
             return
         self._held[job.task] = job
         if job.delivered == 1:
@@ -217,7 +224,7 @@ def read(last: Recorded, job: Job, limit: int, gone: bool, now: float) -> Readin
     """Say what a task's last event asks for. `now` in seconds since 1970, for the delay of a retry."""
     body = last.body
     match body:
-        case TaskFinished() | TaskDied() | TaskCancelled() | TaskMoved():
+        case TaskFinished() | TaskDied() | TaskDropped() | TaskCancelled() | TaskMoved():
             return Reading("done")
         case TaskSubmitted():
             # A later submission has a delivery of its own.

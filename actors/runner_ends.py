@@ -23,6 +23,7 @@ from events.tasks import (
     ResultSalvaged,
     TaskCancelled,
     TaskDied,
+    TaskDropped,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -243,7 +244,7 @@ class Ends:
             self._take(end)
             return
         body = last.body if last is not None else None
-        over = body is None or isinstance(body, TaskFinished | TaskDied | TaskCancelled | TaskMoved)
+        over = body is None or isinstance(body, TaskFinished | TaskDied | TaskDropped | TaskCancelled | TaskMoved)
         salvage = salvaged(entry.envelope.body)
         if salvage is None:
             self._stands(end, ACK if over else None)

@@ -22,6 +22,7 @@ class _Body(Struct, tag_field="type", tag="task_submitted"):
     kind: str = ""
     payload: Raw = _NULL
     timeout_s: float = 0.0
+    due: int = 0
 
 
 class _Submitted(Struct):
@@ -46,7 +47,8 @@ _encoder = msgspec.json.Encoder()
 class Job(Struct, eq=False, kw_only=True):
     """One task in this runner. `replies` are the acknowledge subjects of its deliveries, the newest last.
 
-    `position` is that of its submission, `claim` that of our TaskStarted; times are monotonic seconds.
+    `position` is that of its submission, `claim` that of our TaskStarted; times are monotonic seconds, `due` is
+    microseconds since 1970. `deaths` attempts before this one ended with their process; `solo` is their trial.
     """
 
     task: str
@@ -65,6 +67,9 @@ class Job(Struct, eq=False, kw_only=True):
     nonce: str = ""
     since: float = 0.0
     cancelled: bool = False
+    due: int = 0
+    deaths: int = 0
+    solo: bool = False
 
 
 class Outcome(Struct, frozen=True):
@@ -96,6 +101,7 @@ def job_of(data: bytes, reply: str, now: float) -> Job | None:
         delivered=int(parts[4]),
         replies=[reply],
         touched=now,
+        due=body.due,
     )
 
 

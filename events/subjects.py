@@ -32,6 +32,7 @@ from events.tasks import (
     ResultSalvaged,
     TaskCancelled,
     TaskDied,
+    TaskDropped,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -88,6 +89,8 @@ def subject_of(source: str, event: Event) -> str:
             return f"{task_prefix(source, event.queue, event.task)}.finished"
         case TaskDied():
             return f"{task_prefix(source, event.queue, event.task)}.died"
+        case TaskDropped():
+            return f"{task_prefix(source, event.queue, event.task)}.dropped"
         case TaskCancelled():
             return f"{task_prefix(source, event.queue, event.task)}.cancelled"
         case TaskMoved():
@@ -120,6 +123,7 @@ def target_of(event: Event) -> str:
             | TaskFailed()
             | TaskReleased()
             | TaskDied()
+            | TaskDropped()
             | TaskCancelled()
             | TaskMoved()
             | ResultSalvaged()

@@ -1,5 +1,7 @@
 """What each queue holds and whether it moves."""
 
+from bisect import bisect_right, insort
+
 from msgspec import Struct, field
 
 from events.envelope import Recorded
@@ -11,7 +13,10 @@ _KEPT = 200
 
 
 class Queue(Struct):
-    """One queue. `moved_at`: forest time of its last sign of progress; `services`: last service times in ms."""
+    """One queue. `moved_at`: forest time of its last sign of progress; `services`: last service times in ms.
+
+    `due`: when its tasks that are not due yet will be, in order.
+    """
 
     name: str
     pending: int = 0
@@ -23,11 +28,12 @@ class Queue(Struct):
     submitted: int = 0
     ended: int = 0
     services: list[int] = field(default_factory=list)
+    due: list[int] = field(default_factory=list)
 
     @property
     def backlog(self) -> int:
-        """Delivered and unfinished tasks count too: pending + in flight."""
-        return self.pending + self.in_flight
+        """Delivered and unfinished tasks count too: pending + in flight, without those that are not due."""
+        return max(0, self.pending + self.in_flight - len(self.due))
 
     def p99_ms(self) -> int:
         """The 99th percentile of the last service times, 0 without any."""
@@ -57,8 +63,10 @@ class Queues(Struct):
                     self._sampled(sample)
                 for queue in self.queues.values():
                     self._tick(queue, now, settings)
-            case TaskSubmitted(queue=name):
+            case TaskSubmitted(queue=name, due=due):
                 self.get(name).submitted += 1
+                if due > now:
+                    insort(self.get(name).due, due)
             case TaskStarted(queue=name):
                 self.get(name).moved_at = now
             case TaskFinished(queue=name, service_ms=service):
@@ -79,6 +87,8 @@ class Queues(Struct):
         queue.pulls, queue.redelivered = sample.pulls, sample.redelivered
 
     def _tick(self, queue: Queue, now: int, settings: Settings) -> None:
+        # A delayed task that was cancelled stays with the broker until it would have been due.
+        del queue.due[: bisect_right(queue.due, now)]
         if queue.pending == 0 or queue.moved_at == 0:
             # An empty queue cannot jam; its patience starts with the first task that waits.
             queue.moved_at = now

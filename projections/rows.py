@@ -41,6 +41,7 @@ from events.tasks import (
     ResultSalvaged,
     TaskCancelled,
     TaskDied,
+    TaskDropped,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -58,7 +59,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     for table, names in {
         "log": "position subject data id time forest type source entity cause correlation",
         "task_event": "position time what task queue unit generation pid attempt attempts claim kind error"
-        " service_ms retry_in_s priority complexity timeout_s parent moved_to reason",
+        " service_ms retry_in_s priority complexity timeout_s parent moved_to reason due"
+        " deaths cleared solo",
         "unit_event": "position time what unit pool generation pid decision adopted code signal error died",
         "unit_sample": "position time full_frame unit generation status cpu memory threads processes"
         " in_flight beat_age_ms",
@@ -214,6 +216,7 @@ _WRITERS: dict[type, Writer] = {
     TaskFailed: _plain(TaskFailed, "task_event", "task", "failed"),
     TaskReleased: _plain(TaskReleased, "task_event", "task", "released"),
     TaskDied: _plain(TaskDied, "task_event", "task", "died"),
+    TaskDropped: _plain(TaskDropped, "task_event", "task", "dropped"),
     TaskCancelled: _plain(TaskCancelled, "task_event", "task", "cancelled"),
     TaskMoved: _plain(TaskMoved, "task_event", "task", "moved", moved_to="to"),
     ResultSalvaged: _plain(ResultSalvaged, "task_event", "task", "salvaged"),

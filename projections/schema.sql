@@ -13,12 +13,13 @@ CREATE TABLE checkpoint (
     position BIGINT, head VARCHAR, count BIGINT, time BIGINT, forest BIGINT, holder VARCHAR
 );
 
--- The life of tasks. `what`: submitted, started, finished, failed, released, died, cancelled, moved,
--- salvaged.
+-- The life of tasks. `what`: submitted, started, finished, failed, released, died, dropped, cancelled,
+-- moved, salvaged. `due` is 0 for a task that may start at once.
 CREATE TABLE task_event (
     position BIGINT, time BIGINT, what VARCHAR, task VARCHAR, queue VARCHAR, unit VARCHAR, generation BIGINT, pid BIGINT,
     attempt BIGINT, attempts BIGINT, claim BIGINT, kind VARCHAR, error VARCHAR, service_ms BIGINT, retry_in_s DOUBLE,
-    priority VARCHAR, complexity BIGINT, timeout_s DOUBLE, parent VARCHAR, moved_to VARCHAR, reason VARCHAR
+    priority VARCHAR, complexity BIGINT, timeout_s DOUBLE, parent VARCHAR, moved_to VARCHAR, reason VARCHAR,
+    due BIGINT, deaths BIGINT, cleared BIGINT, solo BOOLEAN
 );
 
 -- The life of processes. `what`: ordered, started, ready, exited, orphan. `died` is when the process ended, 0 unknown.

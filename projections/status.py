@@ -84,7 +84,7 @@ class Status(Struct):
         """Keep what waits with its age, and the last hour's arrivals and ends for rates."""
         body = event.body
         if isinstance(body, TaskSubmitted):
-            self.waiting.setdefault(body.queue, {})[body.task] = event.time
+            self.waiting.setdefault(body.queue, {})[body.task] = max(event.time, body.due)
             _mark(self.arrivals.setdefault(body.queue, []), event.time)
             return
         task = getattr(body, "task", "")

@@ -19,8 +19,8 @@ SELECT task, thread, queue, position AS seq, what, named,
 FROM threads;
 
 -- How did each turn go? The effective end of a claim is the first result that names it while it is the last claim; an
--- end that names another claim, or comes second, is passed over. Cancelling and dying close a turn that is not done.
--- A claim that was released counts for nothing: the task waits again.
+-- end that names another claim, or comes second, is passed over. Cancelling and dying close a turn that is not done;
+-- what died may be dropped. A claim that was released counts for nothing: the task waits again.
 CREATE VIEW task_turns AS
 WITH turns AS (
     SELECT task, thread, turn,
@@ -29,14 +29,15 @@ WITH turns AS (
            min(seq) FILTER (what IN ('finished', 'failed', 'released') AND named = turn) AS result_seq,
            arg_min(what, seq) FILTER (what IN ('finished', 'failed', 'released') AND named = turn) AS result,
            min(seq) FILTER (what IN ('died', 'cancelled')) AS close_seq,
-           arg_min(what, seq) FILTER (what IN ('died', 'cancelled')) AS closing
+           arg_min(what, seq) FILTER (what IN ('died', 'cancelled')) AS closing,
+           bool_or(what = 'dropped') AS dropped
     FROM task_history GROUP BY task, thread, turn
 ),
 ends AS (
     SELECT *, CASE WHEN close_seq IS NULL OR result_seq < close_seq THEN result END AS first_result FROM turns
 )
 SELECT task, thread, turn, queue, claimed,
-       CASE WHEN first_result = 'finished' THEN 'done' WHEN closing = 'died' THEN 'dead'
+       CASE WHEN first_result = 'finished' THEN 'done' WHEN closing = 'died' THEN if(dropped, 'dropped', 'dead')
             WHEN closing = 'cancelled' THEN 'cancelled' WHEN first_result = 'failed' THEN 'failed'
             WHEN first_result = 'released' OR NOT claimed THEN 'waiting' ELSE 'running' END AS state,
        CASE WHEN first_result = 'finished' THEN result_seq ELSE coalesce(close_seq, result_seq) END AS end_seq,
@@ -45,29 +46,37 @@ SELECT task, thread, turn, queue, claimed,
        least(result_seq, close_seq) AS outcome_seq
 FROM ends;
 
--- Where does each task stand? One row a task: its last turn, how often it was claimed, when it was asked for.
+-- Where does each task stand? One row a task: its last turn, how often it was claimed since it was last asked for, when
+-- it was asked for.
 CREATE VIEW task_state AS
+WITH turns AS (
+    SELECT *, CASE WHEN thread = '' THEN 0 ELSE max(turn) FILTER (NOT claimed) OVER (PARTITION BY task, thread) END AS asked
+    FROM task_turns
+)
 SELECT task, thread, max(turn) AS turn, arg_max(queue, turn) AS queue, arg_max(state, turn) AS state,
-       arg_max(end_seq, turn) AS end_seq, max(turn) FILTER (claimed AND outcome IS DISTINCT FROM 'released') AS claim_seq,
-       count(*) FILTER (claimed AND outcome IS DISTINCT FROM 'released') AS attempts,
+       arg_max(end_seq, turn) AS end_seq,
+       max(turn) FILTER (claimed AND turn > asked AND outcome IS DISTINCT FROM 'released') AS claim_seq,
+       count(*) FILTER (claimed AND turn > asked AND outcome IS DISTINCT FROM 'released') AS attempts,
        count(*) FILTER (NOT claimed) AS submissions,
        -- A task that was moved waits since its first submission, one that was put back since its last.
        CASE WHEN thread = '' THEN min(turn) FILTER (NOT claimed) ELSE max(turn) FILTER (NOT claimed) END AS submit_seq
-FROM task_turns GROUP BY task, thread;
+FROM turns GROUP BY task, thread;
 
--- What became of every task? `state`: waiting, running, done, failed (waits for its next attempt), dead, cancelled.
+-- What became of every task? `state`: waiting, delayed (not before `due`), running, done, failed (waits for its next
+-- attempt), dead, dropped (was dead), cancelled. `attempts` since it was last submitted.
 -- `response_s` = submitted to end, `service_s` = the handler's own time in the last attempt, `worker` the unit of the
 -- last claim, `error` of the end in force. `agent` is NULL while queues are pulled.
 CREATE VIEW tasks AS
-SELECT t.task AS id, t.queue, s.kind AS type, s.priority, s.complexity, t.state, NULL::VARCHAR AS agent,
+SELECT t.task AS id, t.queue, s.kind AS type, s.priority, s.complexity,
+       if(t.state = 'waiting' AND s.due > epoch_us(n.forest_time), 'delayed', t.state) AS state, NULL::VARCHAR AS agent,
        c.unit AS worker, t.attempts, make_timestamp(s.time) AS submitted, make_timestamp(c.time) AS started,
-       CASE WHEN t.state IN ('done', 'dead', 'cancelled') THEN make_timestamp(e.time) END AS finished,
-       CASE WHEN t.state IN ('done', 'dead', 'cancelled') THEN greatest(e.time - s.time, 0) / 1e6 END AS response_s,
+       CASE WHEN t.state IN ('done', 'dead', 'dropped', 'cancelled') THEN make_timestamp(e.time) END AS finished,
+       CASE WHEN t.state IN ('done', 'dead', 'dropped', 'cancelled') THEN greatest(e.time - s.time, 0) / 1e6 END AS response_s,
        e.service_ms / 1e3 AS service_s, nullif(e.error, '') AS error,
-       CASE WHEN t.state IN ('failed', 'dead') THEN e.kind END AS failure,
+       CASE WHEN t.state IN ('failed', 'dead', 'dropped') THEN e.kind END AS failure,
        nullif(s.timeout_s, 0) AS timeout_s, nullif(s.parent, '') AS parent, t.submissions,
-       t.submit_seq, t.claim_seq, t.end_seq
-FROM task_state t
+       make_timestamp(nullif(s.due, 0)) AS due, t.submit_seq, t.claim_seq, t.end_seq
+FROM task_state t CROSS JOIN log_end n
 JOIN (SELECT * FROM task_event WHERE what = 'submitted') s ON s.position = t.submit_seq
 LEFT JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.claim_seq
 LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e
@@ -90,6 +99,31 @@ LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'releas
     ON e.position = t.outcome_seq
 WHERE t.claimed;
 
+-- Which tasks have used up their attempts, and what is known of their last one? `elf dlq` lists, requeues and drops them.
+-- `deaths` = attempts whose process died; `code`, `signal`, `memory_bytes` (peak) and `log_lines` are those of the last.
+CREATE VIEW dead_letters AS
+SELECT t.id, t.queue, t.type, t.worker, t.attempts, d.deaths, t.failure, t.error, t.submitted, t.finished AS died,
+       v.body->>'$.evidence.unit' AS unit, (v.body->>'$.evidence.generation')::BIGINT AS generation,
+       (v.body->>'$.evidence.code')::BIGINT AS code, (v.body->>'$.evidence.signal')::BIGINT AS signal,
+       (v.body->>'$.evidence.memory')::BIGINT AS memory_bytes,
+       from_json(v.body->'$.evidence.lines', '["VARCHAR"]') AS log_lines, t.end_seq AS seq
+FROM tasks t JOIN task_event d ON d.position = t.end_seq JOIN events v ON v.seq = t.end_seq
+WHERE t.state = 'dead';
+
+-- Which attempts ended with the death of a process, and whose fault was it? `charged`: worker where the task survived
+-- alone with a fresh one afterwards, task where it is a dead letter of it, NULL while nobody knows.
+CREATE VIEW deaths AS
+WITH ends AS (
+    SELECT *, max(CASE WHEN cleared > 0 THEN position END)
+                  OVER (PARTITION BY task, queue ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS cleared_seq,
+           max(CASE WHEN what = 'died' AND kind = 'crash' THEN position END)
+               OVER (PARTITION BY task, queue ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS died_seq
+    FROM task_event WHERE what IN ('failed', 'died', 'finished')
+)
+SELECT position AS seq, make_timestamp(time) AS time, task, queue, unit AS worker, generation,
+       CASE WHEN cleared_seq IS NOT NULL THEN 'worker' WHEN died_seq IS NOT NULL THEN 'task' END AS charged, error
+FROM ends WHERE kind = 'crash' AND what IN ('failed', 'died');
+
 -- Which results came after the effective end? They are kept and counted, never merged.
 CREATE VIEW salvages AS
 SELECT position AS seq, make_timestamp(time) AS time, task, queue, unit AS worker, generation, attempt, error
@@ -107,7 +141,7 @@ CREATE VIEW queue_samples AS
 SELECT position AS seq, make_timestamp(time) AS time, queue, pending, in_flight, pulls, redelivered, full_frame
 FROM queue_sample;
 
--- Is work piling up? `pending` = waiting or between attempts, `in_flight` = claimed, both by the tasks themselves;
+-- Is work piling up? `pending` = waiting or between attempts, `delayed` = not yet due, `in_flight` = claimed, both by the tasks themselves;
 -- `consumer_*` is what the broker said last. `oldest_age_s` is the age of the oldest pending task at the log's end (0 without),
 -- the rates are over the last five minutes before it. Target: pending < 100, oldest_age_s < 300.
 CREATE VIEW queues AS
@@ -118,10 +152,12 @@ named AS (
     UNION SELECT queue FROM queue_sample UNION SELECT queue FROM task_event
 ),
 standing AS (
-    SELECT t.queue, count(*) FILTER (t.state IN ('waiting', 'failed')) AS pending,
+    SELECT t.queue, count(*) FILTER (t.state IN ('waiting', 'failed') AND NOT late) AS pending,
+           count(*) FILTER (late) AS delayed,
            count(*) FILTER (t.state = 'running') AS in_flight, count(*) FILTER (t.state = 'dead') AS dead,
-           min(s.time) FILTER (t.state IN ('waiting', 'failed')) AS oldest
-    FROM task_state t JOIN task_event s ON s.position = t.submit_seq GROUP BY t.queue
+           min(greatest(t.time, t.due)) FILTER (t.state IN ('waiting', 'failed') AND NOT late) AS oldest
+    FROM (SELECT k.queue, k.state, s.time, s.due, k.state = 'waiting' AND s.due > now.t AS late
+          FROM task_state k JOIN task_event s ON s.position = k.submit_seq CROSS JOIN now) t GROUP BY t.queue
 ),
 recent AS (
     SELECT queue, count(*) FILTER (what = 'submitted') / 5.0 AS arrival_per_min,
@@ -135,7 +171,7 @@ sampled AS (
 )
 SELECT n.name, coalesce(s.pending, 0) AS pending, coalesce(s.in_flight, 0) AS in_flight,
        greatest(now.t - s.oldest, 0) / 1e6 AS oldest_age_s, coalesce(r.arrival_per_min, 0) AS arrival_per_min,
-       coalesce(r.done_per_min, 0) AS done_per_min, coalesce(s.dead, 0) AS dead,
+       coalesce(r.done_per_min, 0) AS done_per_min, coalesce(s.dead, 0) AS dead, coalesce(s.delayed, 0) AS delayed,
        q.pending AS consumer_pending, q.in_flight AS consumer_in_flight, q.pulls, q.redelivered,
        make_timestamp(q.sampled) AS sampled
 FROM named n CROSS JOIN now

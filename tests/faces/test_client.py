@@ -221,5 +221,5 @@ def test_lines_are_checked_against_each_other_and_the_queues() -> None:
         "f:5: expected \"queue\" or a queue named like the type, got 'z'; try one of: other, q",
         'f:6: expected a queue, got neither "queue" nor "type"; try elf submit QUEUE, or "queue" in the line',
         "f:7: expected task id of 1 to 64 letters, digits, '_' or '-', got 'a b'",
-        "f:8: expected complexity and timeout_s of at least 0, got a negative one",
+        "f:8: expected complexity, timeout_s and delay_s of at least 0, got a negative one",
     ]

@@ -46,9 +46,11 @@ from events.outcomes import (
 )
 from events.settings import Settings, SettingsAdopted, WorkerSettings
 from events.tasks import (
+    Evidence,
     ResultSalvaged,
     TaskCancelled,
     TaskDied,
+    TaskDropped,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -194,6 +196,13 @@ def everything(scene: Scene | None = None) -> Scene:
     say(TaskReleased(task="t4", queue="q", unit="w-1", generation=1, attempt=2, claim=given))
     scene.start("t4", attempt=2)
     say(TaskDied(task="t4", queue="q", unit="w-1", attempts=1, kind="crash", error="died with its worker"))
+    scene.submit("t5")
+    last = Evidence(unit="w-1", generation=1, pid=101, signal=11, memory=5_000_000, lines=("one", "two"))
+    words: dict[str, Any] = {"kind": "crash", "error": "it died alone", "deaths": 4, "evidence": last}
+    say(TaskDied(task="t5", queue="q", unit="w-1", attempts=4, **words))
+    scene.submit("t6")
+    say(TaskDied(task="t6", queue="q", unit="w-1", attempts=1, kind="error", error="no such file"))
+    say(TaskDropped(task="t6", queue="q", reason="known"), "client.c1")
     say(ResultSalvaged(task="t4", queue="q", unit="w-1", generation=1, attempt=1, result=4))
     bad = scene.raw("log.worker.w1.what.x", b"\xff not json")
     scene.raw(

@@ -16,8 +16,11 @@ from events.observations import (
 )
 from events.settings import QueueSettings, Settings, SettingsAdopted
 from events.tasks import (
+    Evidence,
     TaskCancelled,
     TaskDied,
+    TaskDropped,
+    TaskFailed,
     TaskFinished,
     TaskMoved,
     TaskReleased,
@@ -26,7 +29,7 @@ from events.tasks import (
 )
 from projections.warehouse import Warehouse
 from tests.projections.conftest import Ask, Tell
-from tests.projections.scenes import Scene, asked
+from tests.projections.scenes import START, Scene, asked
 
 
 def task_row(ask: Ask, id: str) -> tuple[Any, ...]:
@@ -127,13 +130,77 @@ def test_a_dead_letter_put_back_lives_again(tell: Tell) -> None:
     back = scene.submit("d")
     scene.finish("d", first)
     ask = tell(scene)
-    assert task_row(ask, "d")[:2] == ("waiting", 1)
-    end = scene.finish("d", scene.start("d", attempt=2), attempt=2)
+    assert task_row(ask, "d")[:3] == ("waiting", 0, None)
+    end = scene.finish("d", scene.start("d"))
     ask = tell(scene)
-    assert task_row(ask, "d")[:2] == ("done", 2)
+    assert task_row(ask, "d")[:2] == ("done", 1)
     assert ask("SELECT response_s, submissions FROM tasks") == [
         {"response_s": float(end - back), "submissions": 2}
     ]
+
+
+def test_a_dead_letter_with_its_evidence_until_it_is_dropped(tell: Tell) -> None:
+    scene = Scene()
+    scene.submit("d")
+    scene.start("d")
+    evidence = Evidence(unit="w-1", generation=3, pid=7, signal=11, memory=4096, lines=("a", "b"))
+    body = TaskDied(
+        task="d", queue="q", unit="w-1", attempts=4, kind="crash", error="x", deaths=4, evidence=evidence
+    )
+    died = scene.say(body)
+    columns = "id, attempts, deaths, failure, unit, generation, code, signal, memory_bytes, log_lines, seq"
+    (row,) = tell(scene)(f"SELECT {columns} FROM dead_letters")
+    assert tuple(row.values()) == ("d", 1, 4, "crash", "w-1", 3, None, 11, 4096, ["a", "b"], died)
+    scene.say(TaskDropped(task="d", queue="q", reason="known"))
+    ask = tell(scene)
+    assert ask("FROM dead_letters") == []
+    assert task_row(ask, "d") == ("dropped", 1, "w-1", "q", "x")
+    scene.submit("d")
+    assert task_row(tell(scene), "d")[:2] == ("waiting", 0)
+
+
+def test_a_death_is_charged_to_whoever_the_trial_finds(tell: Tell) -> None:
+    scene = Scene()
+    for task in ("worker", "task", "open"):
+        scene.submit(task)
+        scene.say(crash(task, scene.start(task)))
+    claim = scene.start("worker", "w-2", 2)
+    done = {"generation": 1, "attempt": 2, "claim": claim}
+    scene.say(TaskFinished(task="worker", queue="q", unit="w-2", cleared=1, **done))
+    scene.say(crash("worker", scene.start("worker")))
+    scene.start("task")
+    died = TaskDied(task="task", queue="q", unit="w-1", attempts=2, kind="crash", error="again", deaths=2)
+    scene.say(died)
+    rows = tell(scene)("SELECT task, charged FROM deaths ORDER BY seq")
+    assert [tuple(row.values()) for row in rows] == [
+        ("worker", "worker"),
+        ("task", "task"),
+        ("open", None),
+        ("worker", None),
+        ("task", "task"),
+    ]
+
+
+def crash(task: str, claim: int) -> TaskFailed:
+    """A process died with a task."""
+    words: dict[str, Any] = {"kind": "crash", "error": "gone", "deaths": 1}
+    return TaskFailed(task=task, queue="q", unit="w-1", generation=1, attempt=1, claim=claim, **words)
+
+
+def test_a_delayed_task_waits_for_its_time_by_the_clock_of_the_leading_node(tell: Tell) -> None:
+    scene = Scene()
+    scene.say(LeaseTaken(holder="n1"), "node.n1", second=1)
+    scene.submit("late", due=START + 60_000_000)
+    scene.submit("early", due=START + 1_000_000)
+    ask = tell(scene)
+    due = ask("SELECT epoch_us(due) AS due FROM tasks WHERE id = 'late'")
+    assert due == [{"due": START + 60_000_000}]
+    assert (task_row(ask, "late")[0], task_row(ask, "early")[0]) == ("delayed", "waiting")
+    assert ask("SELECT pending, delayed FROM queues") == [{"pending": 1, "delayed": 1}]
+    scene.say(Sampled(full=True), "node.n1", second=60)
+    ask = tell(scene)
+    assert task_row(ask, "late")[0] == "waiting"
+    assert ask("SELECT pending, delayed FROM queues") == [{"pending": 2, "delayed": 0}]
 
 
 def test_the_same_id_on_two_queues_is_two_tasks(tell: Tell) -> None:
@@ -168,7 +235,7 @@ class Fold:
     def apply(self, event: Recorded) -> None:
         match event.body:
             case TaskSubmitted():
-                self.state, self.claim = "waiting", 0
+                self.state, self.claim, self.attempts = "waiting", 0, 0
             case TaskStarted():
                 self.state, self.claim, self.attempts = "running", event.position, self.attempts + 1
             case TaskCancelled() if self.state not in ("done", "dead", "cancelled"):

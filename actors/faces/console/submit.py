@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
+from actors.faces.console.moments import due_of
 from actors.faces.console.options import HERE, WhereOption
 from actors.faces.console.output import Progress, note, show_json
 from actors.faces.console.task_lines import TaskLine, read_lines, to_events
@@ -58,7 +59,19 @@ class Patience:
     """Stop waiting after so many seconds, with exit code 5; the tasks go on."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """When to hand the tasks out."""
+
+    delay: str = ""
+    """Hand out only after so long: 10s, 5m, 2h or 1d."""
+
+    at: str = ""
+    """Hand out at this time, 18:30 or 2027-01-31T18:30, in the local zone unless it names one."""
+
+
 ONE = Task()
+NOW = Start()
 NOT_AT_ALL = Patience()
 
 
@@ -69,6 +82,7 @@ def submit(
     *,
     task: Annotated[Task, Parameter(name="*")] = ONE,
     file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    start: Annotated[Start, Parameter(name="*")] = NOW,
     patience: Annotated[Patience, Parameter(name="*")] = NOT_AT_ALL,
     json: bool = False,
     where: WhereOption = HERE,
@@ -83,7 +97,7 @@ def submit(
         "-" reads lines from standard input, for this queue unless a line names its own.
     file
         A file of JSON lines, or "-": {"queue" or "type", "payload", "id"?, "priority"?, "complexity"?,
-        "timeout_s"?}.
+        "timeout_s"?, "delay_s"?}.
     json
         Print {"ids": [...]}, with --wait also {"tasks": [...]}.
     """
@@ -103,7 +117,8 @@ def submit(
         )
     if not given:
         raise Failure(f"expected at least one task, got none in {file}")
-    return asyncio.run(_submit(where.place(), given, queue, patience, json))
+    due = due_of(start.delay, start.at)
+    return asyncio.run(_submit(where.place(), given, queue, due, patience, json))
 
 
 def _line_of(queue: str, task: Task) -> TaskLine:
@@ -148,11 +163,12 @@ async def _submit(
     place: Place,
     given: Sequence[tuple[str, TaskLine]],
     queue: str,
+    due: int,
     patience: Patience,
     as_json: bool,
 ) -> int:
     async with await Client.open(place, "client", patient=True) as client:
-        tasks = to_events(given, await queues_of(client), queue)
+        tasks = to_events(given, await queues_of(client), queue, due)
         ends = Ends(client, {task.task: task.queue for task in tasks})
         if patience.wait:
             await ends.listen()

@@ -1,6 +1,7 @@
 """Tasks as people write them: one on the command line, or many as JSON lines."""
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ class TaskLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Literal["high", "middle", "low"] = "middle"
     complexity: int = 0
     timeout_s: float = 0.0
+    delay_s: float = 0.0
 
 
 class Bad(Exception):
@@ -65,16 +67,22 @@ def _advice(problem: str) -> str:
 
 
 def to_events(
-    lines: Sequence[tuple[str, TaskLine]], queues: Sequence[str] | None, default_queue: str = ""
+    lines: Sequence[tuple[str, TaskLine]],
+    queues: Sequence[str] | None,
+    default_queue: str = "",
+    due: int = 0,
 ) -> list[TaskSubmitted]:
-    """Check tasks against each other and the queues there are (None: nobody knows). Raises Failure."""
+    """Check tasks against each other and the queues there are (None: nobody knows). Raises Failure.
+
+    `due`, in microseconds since 1970, is for those that name no delay of their own.
+    """
     fresh = new_ids(len(lines))
     events: list[TaskSubmitted] = []
     wrong: list[str] = []
     seen: dict[str, str] = {}
     for (place, line), spare in zip(lines, fresh, strict=True):
         try:
-            event = _to_event(line, line.id or spare, queues, default_queue)
+            event = _to_event(line, line.id or spare, queues, default_queue, due)
         except Bad as problem:
             wrong.append(f"{place}: {problem}")
             continue
@@ -90,7 +98,9 @@ def to_events(
     return events
 
 
-def _to_event(line: TaskLine, task: str, queues: Sequence[str] | None, default_queue: str) -> TaskSubmitted:
+def _to_event(
+    line: TaskLine, task: str, queues: Sequence[str] | None, default_queue: str, due: int
+) -> TaskSubmitted:
     try:
         queue = token(_queue_of(line, queues, default_queue), "queue")
         token(task, "task id")
@@ -104,8 +114,10 @@ def _to_event(line: TaskLine, task: str, queues: Sequence[str] | None, default_q
             f"expected a payload of at most 256 KiB, got {length // 1024} KiB;"
             " try writing it to a file and giving its path"
         )
-    if line.complexity < 0 or line.timeout_s < 0:
-        raise Bad("expected complexity and timeout_s of at least 0, got a negative one")
+    if min(line.complexity, line.timeout_s, line.delay_s) < 0:
+        raise Bad("expected complexity, timeout_s and delay_s of at least 0, got a negative one")
+    if line.delay_s:
+        due = time.time_ns() // 1000 + int(line.delay_s * 1e6)
     return TaskSubmitted(
         task=task,
         queue=queue,
@@ -114,6 +126,7 @@ def _to_event(line: TaskLine, task: str, queues: Sequence[str] | None, default_q
         priority=line.priority,
         complexity=line.complexity,
         timeout_s=line.timeout_s,
+        due=due,
     )
 
 

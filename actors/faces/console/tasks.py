@@ -1,4 +1,4 @@
-"""`elf task` and `elf tasks`: one task with its story in events, many in a table, and withdrawing one."""
+"""`elf task` and `elf tasks`: one task with its story in events, many in a table, withdrawing and retrying one."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from actors import second_chances
 from actors.client import Client
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, Language, WhereOption, language
@@ -15,17 +16,17 @@ from actors.faces.console.words import say
 from actors.place import ClientError, Place
 from events.subjects import token
 
-task = App(name="task", help="Show one task, or withdraw it (task cancel ID).")
+task = App(name="task", help="Show one task, withdraw it (task cancel ID) or try it again (task retry ID).")
 
-State = Literal["waiting", "assigned", "running", "done", "failed", "dead", "cancelled"]
+State = Literal["waiting", "delayed", "assigned", "running", "done", "failed", "dead", "dropped", "cancelled"]
 
 _ONE = (
     "SELECT id, queue, type, priority, complexity, state, agent, worker, attempts, submitted, started,"
-    " finished, response_s, error, end_seq FROM tasks WHERE id = ?"
+    " finished, response_s, error, due, end_seq FROM tasks WHERE id = ?"
 )
 _MANY = (
     "SELECT id, queue, type, priority, complexity, state, agent, worker, attempts, submitted, started,"
-    " finished, response_s, error FROM tasks WHERE (? = '' OR state = ?) AND (? = '' OR queue = ?)"
+    " finished, response_s, error, due FROM tasks WHERE (? = '' OR state = ?) AND (? = '' OR queue = ?)"
     " ORDER BY submit_seq DESC LIMIT ?"
 )
 _EVENTS = (
@@ -121,6 +122,8 @@ def _print(found: dict[str, Any], lang: Language) -> None:
     print(
         f"{say('attempts', lang)}  {found['attempts']}" + (f" ({found['worker']})" if found["worker"] else "")
     )
+    if found["state"] == "delayed":
+        print(f"{say('due', lang)}  {clock(found['due'])}")
     if found["response_s"] is not None:
         print(f"{say('response', lang)}  {span(found['response_s'])}")
     if found["error"]:
@@ -170,6 +173,39 @@ def cancel(
     return Exit.FINE
 
 
+@task.command
+def retry(
+    id: str,
+    /,
+    *,
+    json: bool = False,
+    where: WhereOption = HERE,
+) -> int:
+    """Hand a task out now: one that failed, died, was dropped, cancelled or delayed.
+
+    Parameters
+    ----------
+    id
+        The task's id; its attempts count anew.
+    json
+        Print {"id", "position"}.
+    """
+
+    async def again() -> int:
+        async with await Client.open(where.place(), "client") as client:
+            return await second_chances.retry(client, id)
+
+    try:
+        position = asyncio.run(again())
+    except ValueError as problem:
+        raise Failure(str(problem)) from None
+    if json:
+        show_json({"id": id, "position": position})
+    else:
+        print(f"{id} submitted again at position {position}")
+    return Exit.FINE
+
+
 def tasks(
     *,
     state: State | None = None,
@@ -204,7 +240,7 @@ def tasks(
             row["id"],
             row["queue"],
             row["type"],
-            row["state"],
+            f"delayed to {clock(row['due'])}" if row["state"] == "delayed" else row["state"],
             row["worker"],
             row["attempts"],
             clock(row["submitted"]),
