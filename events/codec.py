@@ -95,7 +95,7 @@ def schema() -> dict[str, Any]:
     (envelope,), definitions = msgspec.json.schema_components((_Wire,), ref_template="#/$defs/{name}")
     definitions = dict(definitions)
     wire = definitions.pop("_Wire", envelope)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **wire, "$defs": definitions}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **wire, "title": "Event", "$defs": definitions}
 
 
 __all__ = ["CATALOGUE", "AnyEvent", "body_of", "canonical", "decode", "encode", "known", "schema", "type_of"]
