@@ -178,8 +178,16 @@ class RealNode:
         return answer
 
     async def status(self) -> dict[str, Any]:
-        """Return the page of what is now."""
-        return await self.ask("status")
+        """Return the page of what is now, not older than the last event taken."""
+        deadline = time.monotonic() + 10
+        while True:
+            page = await self.ask("status")
+            if page["node"]["position"] >= len(self.events):
+                return page
+            assert time.monotonic() < deadline, (
+                f"expected a page as of {len(self.events)}, got {page['node']}"
+            )
+            await asyncio.sleep(0.005)
 
     async def worker(self, unit: str) -> dict[str, Any]:
         """Return one row of the page."""
