@@ -1,6 +1,8 @@
 """What must hold between the keys of forest.toml, beyond each key by itself."""
 
-import resource
+import os
+import pwd
+import shutil
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from ipaddress import ip_address
@@ -10,8 +12,8 @@ from actors.config import Channel, Forest, Queue, Worker, references
 from actors.config_errors import Said, Sheet, toml_text
 from actors.config_formats import nearest
 from actors.config_lines import Path
+from actors.confinement import RLIMITS, cpu_base, too_high
 
-_RLIMITS = sorted(name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_"))
 _WAYS = ("call", "exec", "command")
 _TASKS_ONLY = ("batch", "concurrency")
 
@@ -41,6 +43,7 @@ def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: M
         _bounds(path, worker, sheet)
         _environment(path, worker, environ, sheet)
         _rlimits(path, worker, sheet)
+        _confined(path, worker, sheet)
         _known(
             (*path, "after"),
             worker.after,
@@ -171,12 +174,33 @@ def _environment(path: Path, worker: Worker, environ: Mapping[str, str], sheet: 
 
 
 def _rlimits(path: Path, worker: Worker, sheet: Sheet) -> None:
-    for name in worker.rlimits:
-        if name not in _RLIMITS:
-            better = nearest(name.lower().removeprefix("rlimit_"), _RLIMITS)
+    for name, value in worker.rlimits.items():
+        if name not in RLIMITS:
+            better = nearest(name.lower().removeprefix("rlimit_"), RLIMITS)
             sheet.add(
-                (*path, "rlimits", name), "a resource limit", name, better or f"one of {', '.join(_RLIMITS)}"
+                (*path, "rlimits", name), "a resource limit", name, better or f"one of {', '.join(RLIMITS)}"
             )
+            continue
+        hard = too_high(name, value)
+        if hard is not None:
+            what = f"at most this node's own limit of {hard}"
+            sheet.add((*path, "rlimits", name), what, value, f"{name} = {hard}, or a node that runs as root")
+
+
+def _confined(path: Path, worker: Worker, sheet: Sheet) -> None:
+    """What this machine and this node's rights must have for the worker's limits."""
+    if worker.rlimits and not shutil.which("prlimit"):
+        sheet.add((*path, "rlimits"), "prlimit on PATH", Said("none"), "installing util-linux")
+    if worker.user and sheet.sound(path, "user"):
+        own = pwd.getpwnam(worker.user).pw_uid == os.geteuid()
+        if not own and os.geteuid() != 0:
+            sheet.add((*path, "user"), "a node that runs as root", worker.user, "leaving user out")
+        elif not own and not shutil.which("setpriv"):
+            sheet.add((*path, "user"), "setpriv on PATH", Said("none"), "installing util-linux")
+    if worker.cpu_limit > 0 and cpu_base() is None:
+        what = "a cgroup (version 2) with the cpu controller that this node may write"
+        hint = "leaving cpu_limit out, or Delegate=cpu with DelegateSubgroup=node in the node's systemd unit"
+        sheet.add((*path, "cpu_limit"), what, Said("none"), hint)
 
 
 def _order(forest: Forest, sheet: Sheet) -> None:

@@ -170,7 +170,7 @@ class WorkerActor(Actor):
                 self._not_started(str(problem.strerror))
         except KeeperGone as problem:
             self._keeper_away(plan, str(problem))
-        except (KeeperRefused, LookupError) as problem:
+        except (OSError, LookupError) as problem:
             self._not_started(str(problem))
         else:
             self._born(plan, Identity(self.processes.boot(), started.pid, started.start))

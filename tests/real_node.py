@@ -6,7 +6,9 @@ import secrets
 import select
 import signal
 import sys
+import sysconfig
 import time
+import venv
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ import msgspec
 from actors.connection import Connection, connect, read_credentials
 from actors.jetstream import JetStreamLog
 from actors.keeper_client import Keeper, KeeperGone
+from actors.nats_server import server_program
 from actors.process import Process, marked, sweep
 from events.decisions import Decided
 from events.envelope import Recorded
@@ -59,6 +62,7 @@ class RealNode:
         self.events: list[Recorded] = []
         self.process: asyncio.subprocess.Process | None = None
         self.prefix: Sequence[str] = ()
+        self.python = sys.executable
         self._sample_s = sample_s
         self._connection: Connection | None = None
         self.configure(toml)
@@ -88,7 +92,7 @@ class RealNode:
         with (self.folder / "node.log").open("ab") as words:
             return await asyncio.create_subprocess_exec(
                 *self.prefix,
-                sys.executable,
+                self.python,
                 "-c",
                 _PROGRAM,
                 str(self.config),
@@ -298,10 +302,27 @@ class RealNode:
         os.kill(pid, number)
 
 
+def python_with(folder: Path, customize: str) -> str:
+    """Make an interpreter that has all of ours and runs `customize` whenever it starts; returns its path.
+
+    Runners ignore what an environment would tell their interpreter, so what is to hang in one lies in here.
+    """
+    home = folder / "python"
+    venv.create(home, symlinks=True)
+    (site,) = home.glob("lib/python3*/site-packages")
+    (site / "ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    (site / "sitecustomize.py").write_text(customize)
+    (home / "bin" / "nats-server").symlink_to(server_program())
+    return str(home / "bin" / "python")
+
+
 @asynccontextmanager
-async def real_node(folder: Path, toml: str, sample_s: float = 0.2) -> AsyncIterator[RealNode]:
+async def real_node(
+    folder: Path, toml: str, sample_s: float = 0.2, python: str = sys.executable
+) -> AsyncIterator[RealNode]:
     """Run a node; a node that still runs at the end is ended in order, which must leave nothing behind."""
     node = RealNode(folder, toml, sample_s)
+    node.python = python
     try:
         await node.start()
         yield node

@@ -32,7 +32,6 @@ def test_every_name_of_the_whole_product_is_accepted(tmp_path: Path) -> None:
         + """
 max = 4
 memory_limit = "500MB"
-cpu_limit = 1.5
 stop_signal = "SIGINT"
 night = { from = "22:00", to = "06:00", max = 1 }
 managed_config = ["b.toml"]

@@ -18,7 +18,7 @@ from events.decisions import ClearAlert, Decided
 from events.observations import WorkerReady
 from events.outcomes import WorkerStarted
 from tests.histories import SPINE, save
-from tests.real_node import ROOT, RealNode, real_node
+from tests.real_node import ROOT, RealNode, python_with, real_node
 
 FIVE = range(1, 6)
 PLAIN = [f"plain-{number}" for number in FIVE]
@@ -30,7 +30,7 @@ WANTED = "backlog jam start stop order reconfigure crash quarantine stopped not_
 """Every rule; the alerts of backlog and jam are raised and cleared so often each."""
 
 
-def forest(folder: Path, release: int) -> str:
+def forest(release: int) -> str:
     """Return forest.toml; another `release` is another configuration of the plain workers."""
     parts = [
         "[limits]\nsteady_s = 0.5\nqueue_backlog = 10\nqueue_jam_s = 1.0\nbeat_lost_s = 10\n",
@@ -47,7 +47,6 @@ def forest(folder: Path, release: int) -> str:
         parts.append(
             f'[[queue]]\nname = "{name}"\ntimeout_s = 60\n[[worker]]\nname = "{name}"\nqueue = "{name}"\n'
             f'call = "plain:mark_and_wait"\ncwd = "{ROOT}/tests/handlers"\nstop_wait_s = 1\n'
-            f'env = {{ PYTHONPATH = "{folder}" }}\n'
         )
     return "".join(parts)
 
@@ -119,7 +118,7 @@ async def scenario(node: RealNode, folder: Path) -> None:
     after = await node.intend("plain", "run", restart=True)
     await decisions(node, "order", PLAIN, after)
     await settled(node)
-    node.configure(forest(folder, 2))
+    node.configure(forest(2))
     node.hup()
     await decisions(node, "reconfigure", PLAIN)
     await settled(node)
@@ -169,8 +168,8 @@ async def record(path: Path) -> None:
     """Run the node, then export its log."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "sitecustomize.py").write_text(HANG)
-        async with real_node(folder, forest(folder, 1), sample_s=0.5) as node:
+        python = python_with(folder, HANG)
+        async with real_node(folder, forest(1), sample_s=0.5, python=python) as node:
             await scenario(node, folder)
             await node.read()
             events = list(node.events)

@@ -8,7 +8,7 @@ from events.decisions import Decided, RestartUnit
 from events.observations import WorkerReady
 from events.outcomes import EffectVerified, StepDone, WorkerStarted
 from events.tasks import TaskFinished, TaskStarted
-from tests.real_node import ROOT, RealNode, real_node
+from tests.real_node import ROOT, RealNode, python_with, real_node
 
 QUEUE = '[[queue]]\nname = "q"\ntimeout_s = 60\n'
 HANG = "import signal, time\nsignal.signal(signal.SIGUSR1, lambda *_: time.sleep(1000))\n"
@@ -64,10 +64,9 @@ async def test_tasks_go_on_while_the_node_is_dead(tmp_path: Path) -> None:
 
 
 async def test_a_runner_that_hangs_is_replaced_in_the_five_steps(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(HANG)
-    more = f'env = {{ PYTHONPATH = "{tmp_path}" }}\n'
     limits = "[limits]\nbeat_lost_s = 10\n"
-    async with real_node(tmp_path, worker("double", more) + limits) as node:
+    python = python_with(tmp_path, HANG)
+    async with real_node(tmp_path, worker("double") + limits, python=python) as node:
         await node.runs("w")
         await node.saw(WorkerReady, unit="w")
         assert (await node.ask("signal", unit="w", signal="USR1"))["ok"]
