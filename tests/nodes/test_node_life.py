@@ -88,6 +88,8 @@ async def test_a_start_that_was_ordered_and_not_completed_is_adopted_by_its_nonc
         os.kill(keeper, signal.SIGSTOP)
         await node.intend("a", "run")
         _, ordered = await node.saw(WorkerStartOrdered, unit="a", generation=2)
+        # The keeper has the request by then, and cannot answer.
+        await ticks(node, 2)
         await node.kill9()
         os.kill(keeper, signal.SIGCONT)
         (pid,) = await node.wait(lambda _: marked(f"{node.marker}:a:2:{ordered.nonce}"), what="the process")
