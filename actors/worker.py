@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from actors.clock import Clock
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper, KeeperGone, KeeperRefused, StartRefused, StartRequest
@@ -79,7 +81,9 @@ class WorkerActor(Actor):
                 self._end_next(message)
             case End(decision=decision):
                 if self._free(decision, True):
-                    self._ending = Ending(self, message)
+                    # The node's own end is meant for whatever lives by now.
+                    newest = message.generation if decision else max(message.generation, self.generation)
+                    self._ending = Ending(self, replace(message, generation=newest))
                     self.write(self._ending.check, EffectStarted(decision=decision, target=self.name))
             case Continue(decision=decision, generation=generation):
                 if self._free(decision, self.phase == "running" and generation == self.generation):
@@ -258,9 +262,14 @@ class WorkerActor(Actor):
         return f"{self._node}:{self.name}:{generation}:"
 
     def write(self, then: Callable[[], None], *bodies: Event) -> None:
-        """Write first, act when it is durable."""
+        """Write first, act when the last of these is durable.
+
+        One by one and in order: that is quicker than one batch, and the next node settles what is left between them.
+        """
         ref = self.actor_ref
-        self._journal.write(*bodies, cause=self._doing, done=lambda result: _tell(ref, Told(then, result)))
+        for body in bodies[:-1]:
+            self._journal.write(body, cause=self._doing)
+        self._journal.write(bodies[-1], cause=self._doing, done=lambda result: _tell(ref, Told(then, result)))
 
     def wait(self, seconds: float, then: Callable[[], None]) -> None:
         """Go on with `then` after so long, unless a later step has begun."""

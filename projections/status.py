@@ -19,6 +19,7 @@ from projections.units import SECOND, Unit, Units, worker_of
 
 _ACTIONS_KEPT = 20
 _RATE_WINDOW = 3600 * SECOND
+_SLOT = 10 * SECOND
 
 
 class Action(Struct, frozen=True):
@@ -43,8 +44,8 @@ class Status(Struct):
     mana: dict[str, Mana] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     waiting: dict[str, dict[str, int]] = field(default_factory=dict)
-    ends: dict[str, list[int]] = field(default_factory=dict)
-    arrivals: dict[str, list[int]] = field(default_factory=dict)
+    ends: dict[str, dict[int, int]] = field(default_factory=dict)
+    arrivals: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def apply(self, event: Recorded) -> None:
         """Fold one event."""
@@ -85,7 +86,7 @@ class Status(Struct):
         body = event.body
         if isinstance(body, TaskSubmitted):
             self.waiting.setdefault(body.queue, {})[body.task] = max(event.time, body.due)
-            _mark(self.arrivals.setdefault(body.queue, []), event.time)
+            _mark(self.arrivals.setdefault(body.queue, {}), event.time)
             return
         task = getattr(body, "task", "")
         queue = getattr(body, "queue", "")
@@ -94,8 +95,8 @@ class Status(Struct):
         if event.type in ("task_finished", "task_died", "task_cancelled", "task_moved"):
             self.waiting.get(queue, {}).pop(task, None)
         if event.type == "task_finished":
-            _mark(self.ends.setdefault(queue, []), event.time)
-            _mark(self.ends.setdefault(f"unit/{getattr(body, 'unit', '')}", []), event.time)
+            _mark(self.ends.setdefault(queue, {}), event.time)
+            _mark(self.ends.setdefault(f"unit/{getattr(body, 'unit', '')}", {}), event.time)
 
     def _elf(self, name: str) -> ElfSettings:
         return next((elf for elf in self.settings.elves if elf.name == name), ElfSettings(name=name))
@@ -128,7 +129,6 @@ class Status(Struct):
     def _worker(self, unit: Unit, now: int) -> dict[str, Any]:
         worker = worker_of(self.settings, unit.pool)
         sample = unit.sample
-        hour = [at for at in self.ends.get(f"unit/{unit.name}", []) if at > now - _RATE_WINDOW]
         return {
             "name": unit.name,
             "pool": unit.pool,
@@ -141,7 +141,7 @@ class Status(Struct):
             "memory_percent": memory_percent(unit, self.settings),
             "tasks_processed": unit.tasks_done,
             "errors": unit.tasks_failed,
-            "tasks_per_hour": len(hour),
+            "tasks_per_hour": _since(self.ends.get(f"unit/{unit.name}"), now - _RATE_WINDOW),
             "uptime_s": (now - unit.started_at) / SECOND if unit.alive else 0.0,
             "restarts": unit.restarts,
         }
@@ -179,8 +179,8 @@ class Status(Struct):
             "pending": queue.pending,
             "in_flight": queue.in_flight,
             "oldest_age_s": max(0.0, (now - oldest) / SECOND) if oldest else 0.0,
-            "arrival_per_min": sum(1 for at in self.arrivals.get(name, []) if at > now - minute),
-            "done_per_min": sum(1 for at in self.ends.get(name, []) if at > now - minute),
+            "arrival_per_min": _since(self.arrivals.get(name), now - minute),
+            "done_per_min": _since(self.ends.get(name), now - minute),
             "unfinished": len(self.waiting.get(name, {})),
             "submitted": queue.submitted,
             "ended": queue.ended,
@@ -212,7 +212,17 @@ class Status(Struct):
         return round(sum(levels) / len(levels)) if levels else 0
 
 
-def _mark(times: list[int], at: int) -> None:
-    times.append(at)
-    if len(times) > 20_000:
-        del times[:10_000]
+def _mark(counts: dict[int, int], at: int) -> None:
+    """Count in slots of ten seconds and forget what is older than the window: constant memory at any rate."""
+    slot = at // _SLOT
+    if slot in counts:
+        counts[slot] += 1
+        return
+    counts[slot] = 1
+    for old in [old for old in counts if old < slot - _RATE_WINDOW // _SLOT]:
+        del counts[old]
+
+
+def _since(counts: dict[int, int] | None, start: int) -> int:
+    """Sum the slots that end after `start`."""
+    return sum(count for slot, count in (counts or {}).items() if (slot + 1) * _SLOT > start)
