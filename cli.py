@@ -22,7 +22,7 @@ COMMANDS = (
     ("why", "why:why", "Tell why: the story of a task, a worker or a decision."),
     ("replay", "replay:replay", "Decide everything again from the log and compare."),
     ("sql", "sql:sql", "Run one SELECT on events, tasks, workers and decisions."),
-    ("log", "log:log", "Read the log, verify it, export it."),
+    ("log", "log:log", "Read the log, verify it, export it, repair it."),
     ("mana", "status:mana", "Show what each elf may still spend on disturbing the system."),
     (
         "demo",

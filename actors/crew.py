@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,9 @@ class Crew:
         journal: Journal,
         feed: Feed,
         snapshots: Snapshots,
-        segments: Segments,
         epoch: int,
         die: Callable[[str], None],
+        segments: Segments | None = None,
     ) -> None:
         self._forest = forest
         self._ground = ground
@@ -73,7 +74,8 @@ class Crew:
     @property
     def readers(self) -> set[str]:
         """Everybody who reads the log."""
-        return {"projector", "roster", "executor", "archivist", *(policy.name for policy in POLICIES)}
+        archivist = {"archivist"} if self._segments is not None else set()
+        return {"projector", "roster", "executor", *archivist, *(policy.name for policy in POLICIES)}
 
     def specs(self) -> Sequence[ChildSpec]:
         """Return the children of the node's supervisor; the executor stops before what it needs."""
@@ -81,7 +83,7 @@ class Crew:
             "projector": self._projector,
             "roster": self._roster,
             "sampler": self._sampler,
-            "archivist": self._archivist,
+            **({"archivist": partial(self._archivist, self._segments)} if self._segments is not None else {}),
             "executor": self._executor,
             **{policy.name: self._elf(policy) for policy in POLICIES},
         }
@@ -134,26 +136,30 @@ class Crew:
     def _stored(self, stored: Stored) -> None:
         self.tell("archivist", stored)
 
-    def _archivist(self, watcher: Watcher, _: Down | None) -> Ref:
+    def _archivist(self, segments: Segments, watcher: Watcher, _: Down | None) -> Ref:
         return Archivist.start(
             watcher,
-            self._segments,
+            segments,
             self._journal,
             self._clock,
             self._snapshots,
             self._feed.subscribe,
             lambda: self._forest().log,
             self._feed.slowest,
-            self._trim,
+            partial(self._trim, segments.mark),
             self._epoch,
         )
 
     def _trim(
-        self, bounds: list[Bound], least: int, done: Callable[[Trimmed | Exception | None], None]
+        self,
+        mark: Callable[[int], None],
+        bounds: list[Bound],
+        least: int,
+        done: Callable[[Trimmed | Exception | None], None],
     ) -> None:
         async def work() -> None:
             try:
-                done(await trim(self._bus, self._ground.server.credentials["archive"], bounds, least))
+                done(await trim(self._bus, self._ground.server.credentials["archive"], bounds, least, mark))
             except Exception as problem:
                 done(problem)
 

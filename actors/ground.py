@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from actors.config import Forest
@@ -46,18 +47,46 @@ class Ground:
             raise GroundError("expected a keeper, got none; the node has not started")
         return self._keeper
 
-    def take(self) -> None:
-        """Lock the folder, attach to its keeper or start one, bring the server up. Raises GroundError."""
+    def take(self, prove: Callable[[Path, bool], None] = lambda _, __: None) -> None:
+        """Lock the folder, attach to its keeper or start one, bring the server up. Raises GroundError.
+
+        Before a server of ours starts `prove` looks at its store, told whether one lives already; what it raises
+        leaves everything as it was found.
+        """
+        self._refuse_foreign()
         for name in _FOLDERS:
             (self.data / name).mkdir(parents=True, exist_ok=True)
         (self.data / "secrets").chmod(0o700)
-        self._lock = self._flock()
+        self._lock = lock_folder(self.data)
         self._keeper, _ = Keeper.ensure(self.data / "run")
         self.issue()
         if not self._given_url:
+            try:
+                prove(self.server.folder / "store", self._server_lives())
+            except BaseException:
+                self._step_back()
+                raise
             self.start_server()
             self._await_server()
         write_address(self.data, self.server.url, self.forest.node.name, self.marker)
+
+    def _refuse_foreign(self) -> None:
+        """Raise GroundError where somebody else's files are: ours have had a lock from the first start on."""
+        there = sorted(path.name for path in self.data.iterdir()) if self.data.exists() else []
+        if there and "lock" not in there and not set(there) <= {*_FOLDERS, "nats", "forest.toml"}:
+            raise GroundError(
+                f"expected an empty folder or a node's own in {self.data}, got {', '.join(there[:3])}; try --data DIR"
+            )
+
+    def _step_back(self) -> None:
+        """Unlock, and end the keeper if it has nobody to keep."""
+        with suppress(OSError):
+            if not self.keeper.units():
+                self.keeper.quit()
+        self.keeper.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def issue(self) -> None:
         """Write the server's files for the configuration in force."""
@@ -82,17 +111,6 @@ class Ground:
         if not path.exists():
             write_secret(path, secrets.token_bytes(32))
         return path.read_bytes()
-
-    def _flock(self) -> int:
-        descriptor = os.open(self.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise GroundError(
-                f"expected {self.data} to be free, got another node running on it; try elf status"
-            ) from None
-        return descriptor
 
     def start_server(self) -> None:
         """Have the keeper start nats-server unless it lives, be it under a keeper that was killed."""
@@ -205,3 +223,16 @@ class Ground:
     def watch_stray(self, stray: Stray) -> bool:
         """Hear of the end of a process that no keeper is parent of; False when it is gone already."""
         return self._watchman is not None and self._watchman.watch(stray)
+
+
+def lock_folder(data: Path) -> int:
+    """Take the folder for this process; returns the open lock. Raises GroundError when a node runs on it."""
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise GroundError(
+            f"expected {data} to be free, got another node running on it; try elf status"
+        ) from None
+    return descriptor

@@ -24,16 +24,17 @@ from actors.elves.deliberation import digest_of
 from actors.executor_orders import Orphaned, StopAll, TakeOver
 from actors.feed import Feed
 from actors.ground import NATS_UNIT, Ground
+from actors.inspection import prove_state, prove_store, prove_stream
 from actors.journal import Journal
 from actors.keeper_client import Exit
 from actors.nats_server import ensure_queue, ensure_stream
 from actors.process import boot_id
 from actors.runtime import Down
-from actors.sampler import Begin, Heard, read_beat
+from actors.sampler import Heard, read_beat
 from actors.snapshots import Snapshots
 from actors.supervisor import Supervisor
 from actors.version import version
-from events.log import Expect, Receipt, entry
+from events.log import Expect, LogDamaged, Receipt, entry
 from events.observations import KeeperReplaced, LeaseTaken, NodeStarted, NodeStopped, NodeStopping
 from events.settings import Settings, SettingsAdopted
 from events.subjects import LEASE
@@ -49,6 +50,7 @@ class Node:
         self._config = config
         self._forest = forest
         self._data = data
+        self._given_url = nats_url
         self._ground = Ground(forest, data, nats_url)
         self._name = forest.node.name
         self._wake = threading.Event()
@@ -62,15 +64,18 @@ class Node:
 
     def run(self, ready: Callable[[str], None] = lambda _: None) -> int:
         """Start, lead until SIGTERM or SIGINT, end in order. 0 in order, 1 after a failure."""
-        self._ground.take()
         self._segments = Segments(self._data)
+        self._proven = 0
+        self._ground.take(self._prove)
         self._bus = Bus(self._ground.server.credentials["node"], f"elf-node-{self._name}")
         try:
             self._begin()
-        except BaseException:
+        except BaseException as problem:
             # Threads that went on would keep a node alive that never leads.
             pykka.ActorRegistry.stop_all(timeout=20.0)
             self._bus.stop()
+            if isinstance(problem, LogDamaged):
+                self._ground.leave()
             raise
         ready(self._ground.server.url)
         self._serve()
@@ -80,9 +85,9 @@ class Node:
         self._clock = SystemClock(self._bus)
         self._journal = Journal(self._bus, self._clock, f"node.{self._name}")
         self._bus.start()
-        self._bus.wait(self._prepare_log, 40.0)
-        self._feed = Feed(self._bus, self._die, self._segments)
         self._snapshots = Snapshots(self._data / "snapshots")
+        self._bus.wait(self._prepare_log, 600.0 if self._given_url else 40.0)
+        self._feed = Feed(self._bus, self._die, self._segments)
         self.epoch = self._bus.wait(self._lead, 20.0)
         self._crew = Crew(
             lambda: self._forest,
@@ -93,9 +98,9 @@ class Node:
             self._journal,
             self._feed,
             self._snapshots,
-            self._segments,
             self.epoch,
             self._die,
+            self._segments,
         )
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
@@ -177,8 +182,16 @@ class Node:
 
     # --- the log and the lead ------------------------------------------------------------------------------
 
+    def _prove(self, store: Path, alive: bool) -> None:
+        self._proven = prove_store(self._data, self._segments, store, alive)
+
     async def _prepare_log(self) -> None:
-        await ensure_stream(self._bus.connection)
+        state = (await ensure_stream(self._bus.connection))["state"]
+        if self._given_url:
+            await prove_stream(self._data, self._segments, self._bus.connection, state)
+        else:
+            prove_state(self._segments, self._proven, state)
+        self._snapshots.forget_beyond(state["last_seq"])
         await self._ensure_queues()
 
     async def _ensure_queues(self) -> None:

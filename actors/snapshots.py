@@ -65,6 +65,14 @@ class Snapshots:
         """Write another fold's state in one step and return its digest."""
         return self._write(name, position, canonical(state))
 
+    def forget_beyond(self, position: int) -> None:
+        """Remove what knows more than the log holds: it was folded from events that were lost."""
+        for path in self._folder.glob("*.json"):
+            found = self._read(path.stem)
+            if found is not None and found.position > position:
+                _log.warning("%s: the snapshot stands behind the log's end, folding the log", path.stem)
+                path.unlink()
+
     def _read(self, name: str) -> _Snapshot | None:
         path = self._folder / f"{name}.json"
         try:

@@ -1,5 +1,6 @@
 """Empties the stream below what is sealed, with the one user that may."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -23,14 +24,18 @@ class Trimmed(Struct, frozen=True):
     messages: int
 
 
-async def trim(bus: Bus, archive: Credentials, bounds: list[Bound], least: int) -> Trimmed | None:
+async def trim(
+    bus: Bus, archive: Credentials, bounds: list[Bound], least: int, mark: Callable[[int], None]
+) -> Trimmed | None:
     """Purge below the lowest bound, consumers' places included; None when that is not above `least`.
 
+    `mark` is told the position first: a start after a crash in between must know what may be missing.
     Raises LogUnreachable or LogRefused; what was purged before an error stays purged and may be purged again.
     """
     floor = floor_of([*bounds, *await _consumers(bus)])
     if floor.position <= least:
         return None
+    mark(floor.position)
     connection = await connect(archive, "elf-archive", attempts=0)
     try:
         answer = await jetstream_api(

@@ -55,6 +55,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 class _Manifest(Struct, kw_only=True):
     version: int = 1
+    purged: int = 0
     segments: list[Segment]
 
 
@@ -65,31 +66,32 @@ class Segments:
         """Read the manifest. Raises SegmentDamaged when it cannot be read or does not hang together."""
         self.folder = data / FOLDER
         self.all: list[Segment] = []
+        self.purged = 0
         self.reload()
 
     def reload(self) -> None:
         """Read the manifest again. Raises SegmentDamaged."""
         path = self.folder / MANIFEST
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=_Manifest).segments
+            manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
         except FileNotFoundError:
             # One file without a manifest is what a crash in the first sealing leaves: nothing is sealed yet.
             if len(list(self.folder.glob("*-*.parquet"))) > 1:
                 raise SegmentDamaged(f"expected {path}, got no such file; try elf log repair") from None
-            found = []
+            manifest = _Manifest(segments=[])
         except msgspec.DecodeError as problem:
             raise SegmentDamaged(
                 f"expected a manifest in {path}, got {problem}; try elf log repair"
             ) from None
         chain = Chain()
-        for segment in found:
+        for segment in manifest.segments:
             if segment.first != chain.position + 1 or segment.before != chain.head_hex:
                 raise SegmentDamaged(
                     f"expected a segment from {chain.position + 1} after {chain.head_hex} in {path},"
                     f" got {segment.name} after {segment.before}; is it of another log?"
                 )
             chain = Chain(segment.last, bytes.fromhex(segment.head), segment.last)
-        self.all = found
+        self.all, self.purged = manifest.segments, manifest.purged
 
     @property
     def last(self) -> int:
@@ -173,15 +175,24 @@ class Segments:
         return chain, time
 
     def _name(self, segments: list[Segment]) -> None:
+        self._say(_Manifest(segments=segments, purged=self.purged))
+
+    def mark(self, below: int) -> None:
+        """Note durably that the stream is about to be emptied below a position; it has to be sealed."""
+        if not 0 < below <= self.last + 1:
+            raise ValueError(f"expected a position up to {self.last + 1}, got {below}")
+        self._say(_Manifest(segments=self.all, purged=max(self.purged, below)))
+
+    def _say(self, manifest: _Manifest) -> None:
         path = self.folder / MANIFEST
         fresh = path.with_suffix(".new")
         with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_Manifest(segments=segments))) + b"\n")
+            file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
         sync_folder(self.folder)
-        self.all = segments
+        self.all, self.purged = manifest.segments, manifest.purged
 
     # --- proving and reading -------------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ async def seen(node: RealNode, unit: str) -> dict[str, Any]:
     while True:
         rows = [row for row in (await node.status())["workers"] if row["name"] == unit]
         if rows and rows[0]["state"] == "running":
-            return rows[0]
+            row: dict[str, Any] = rows[0]
+            return row
         assert time.monotonic() < deadline, rows
         await asyncio.sleep(0.02)
 

@@ -20,7 +20,7 @@ from actors.place import Place
 from events.envelope import Malformed, Recorded
 from events.subjects import EVERYTHING
 
-log = App(name="log", help="Read the log, verify it, export it.")
+log = App(name="log", help="Read the log, verify it, export it, repair it.")
 
 _LOOK_S = 2.0
 _SHOWN = 160
@@ -194,6 +194,40 @@ def export(
         show_json({"file": file, "events": count})
     else:
         print(f"{count:,} events in {file}")
+    return Exit.FINE
+
+
+@log.command
+def repair(*, json: bool = False, where: WhereOption = HERE) -> int:
+    """Make a damaged log whole from its sealed files and the tables, while no node runs.
+
+    The stream is built anew up to the anchor; the damaged one is kept beside it.
+
+    Parameters
+    ----------
+    json
+        Print {"files", "first", "last", "aside"}.
+    """
+    from actors.ground import GroundError
+    from actors.repair import repair as mend
+
+    folder = where.place().data
+    if folder is None or not (folder / "lock").exists():
+        raise Failure(f"expected the data folder of a stopped node, got {folder}; try --data DIR")
+    try:
+        done = mend(folder)
+    except GroundError as problem:
+        raise Failure(str(problem), Exit.NO) from None
+    if json:
+        show_json(msgspec.to_builtins(done))
+        return Exit.FINE
+    for name in done.files:
+        print(f"made again: {name}")
+    if done.last:
+        print(f"the stream is new, positions {done.first} to {done.last}; the damaged one is in {done.aside}")
+    elif not done.files:
+        print("the log is whole, nothing was changed")
+    print("elf log verify proves it")
     return Exit.FINE
 
 
