@@ -1,12 +1,13 @@
 """Runs a user's handler in the user's own interpreter, one call at a time.
 
 Standard library only, Python 3.8 or later. Started as `python handler_host.py <module:function>
-<one|batch> <pid of the runner>` with a SOCK_SEQPACKET socket as standard input. A datagram is a header
-(number of the call; 1 when more datagrams of the same text follow) and a piece of JSON. A request is a
-list of tasks; each of them is answered for itself under the call's number: `[index, service_ns, kind,
+<one|batch> <pid of the runner> [<descriptor>:<place>]` with a SOCK_SEQPACKET socket as standard input. A
+datagram is a header (number of the call; 1 when more datagrams of the same text follow) and a piece of JSON.
+A request is a list of tasks; each of them is answered for itself under the call's number: `[index, service_ns, kind,
 text or result, submit or null]`, kind "" for a result. The first answer, number 0, says whether the
 handler could be imported. A request is taken from the socket only when its call begins, so the runner may
-take back what still lies there.
+take back what still lies there. While a call runs, the names of its tasks stand at that place of that file: it tells
+whoever comes after a killed runner what was being executed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from typing import Any
 
 HEADER = struct.Struct("!IB")
+LENGTH = struct.Struct("!I")
 PIECE = 64 * 1024
 RESULT_LIMIT = 256 * 1024
 TEXT_LIMIT = 4000
@@ -140,15 +142,34 @@ def call(handler: Callable[[Any], Any], tasks: list[Any], batch: bool) -> list[t
     return [answer_of(value)] * len(tasks)
 
 
-def serve(channel: socket.socket, handler: Callable[[Any], Any], batch: bool) -> None:
+def mark_at(place: str) -> Callable[[list[Any]], None]:
+    """Return what writes down which tasks are being executed, at `<descriptor>:<place>`."""
+    if not place:
+        return lambda _: None
+    descriptor, _, offset = place.partition(":")
+    file, start = int(descriptor), int(offset)
+    os.set_inheritable(file, False)
+
+    def mark(tasks: list[Any]) -> None:
+        text = "\n".join([task["id"] for task in tasks]).encode()
+        os.pwrite(file, LENGTH.pack(len(text)) + text, start)
+
+    return mark
+
+
+def serve(
+    channel: socket.socket, handler: Callable[[Any], Any], batch: bool, mark: Callable[[list[Any]], None]
+) -> None:
     """Answer requests until the runner is gone."""
     clock = time.perf_counter_ns
     while True:
         number, text = receive(channel)
         tasks = json.loads(text)
+        mark(tasks)
         begun = clock()
         answers = call(handler, tasks, batch)
         spent = clock() - begun
+        mark([])
         for index, (kind, result, submit) in enumerate(answers):
             send(channel, number, b'[%d,%d,"%s",%s,%s]' % (index, spent, kind.encode(), result, submit))
 
@@ -157,6 +178,7 @@ def main() -> int:
     """Import the handler, say how that went, serve."""
     name, mode, runner = sys.argv[1:4]
     die_with(int(runner))
+    mark = mark_at(sys.argv[4] if len(sys.argv) > 4 else "")
     channel = take_socket()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     sys.path[0] = os.getcwd()
@@ -169,7 +191,7 @@ def main() -> int:
         return 3
     try:
         send(channel, 0, b'[0,0,"",null,null]')
-        serve(channel, handler, mode == "batch")
+        serve(channel, handler, mode == "batch", mark)
     except (EOFError, ConnectionError):
         return 0
     return 0

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import signal
 import sys
+from pathlib import Path
 
 from nats.errors import Error as NatsError
 
@@ -15,8 +16,10 @@ from actors.recorder import Recorder
 from actors.runner_beats import Beat, Beats, shown
 from actors.runner_claims import Claims
 from actors.runner_ends import Ends
+from actors.runner_fate import Fates
 from actors.runner_hosts import Hosts
 from actors.runner_jobs import Pace
+from actors.runner_marks import Marks
 from actors.runner_orders import Orders
 from actors.runner_post import Post, tell
 from actors.runner_programs import Programs
@@ -51,6 +54,7 @@ class Runner:
         self._lost_at = self._lost_since = -60.0
         self._lost_told = False
         self._loop = asyncio.get_running_loop()
+        self.marks = self._make_marks()
         self.workers = self._make_workers()
         self.workers.spawn()
 
@@ -79,11 +83,23 @@ class Runner:
             self._hurry.set()
         self._stop.set()
 
+    def _make_marks(self) -> Marks | None:
+        """Without a place for them nobody will know what was being executed if this process is killed."""
+        spec = self.spec
+        if not spec.spool:
+            return None
+        try:
+            folder = Path(spec.spool).parent
+            return Marks(folder, spec.unit, spec.generation, spec.concurrency, spec.batch)
+        except OSError as problem:
+            tell(f"expected to write marks beside {spec.spool}, got {problem}; deaths will not be told apart")
+            return None
+
     def _make_workers(self) -> Workers:
         spec = self.spec
         if spec.exec:
             return Programs(
-                spec.exec,
+                (*spec.prefix, *spec.exec),
                 spec.cwd,
                 spec.concurrency,
                 spec.timeout_s,
@@ -91,9 +107,11 @@ class Runner:
                 self.work.ended,
                 self.work.pump,
                 self._fail,
+                self.marks,
             )
         return Hosts(
-            (spec.python or sys.executable, spec.call, spec.cwd),
+            (*spec.prefix, spec.python or sys.executable),
+            (spec.call, spec.cwd),
             (spec.concurrency, spec.batch),
             spec.timeout_s,
             self.pace,
@@ -101,6 +119,7 @@ class Runner:
             self.work.back,
             self.work.pump,
             self._fail,
+            self.marks,
         )
 
     def _wire(self, connection: Connection, credentials: Credentials) -> None:
@@ -111,18 +130,21 @@ class Runner:
         self.post = Post(connection)
         self.voice = voice_of(credentials.source, spec.unit, spec.generation)
         self.spool = Spool(spec.spool)
+        fates = Fates(spec, self.log)
         self.ends = Ends(
-            self.log, self.recorder, self.post, self.voice, spec.max_attempts, self.spool, self.work.settled
+            self.log, self.recorder, self.post, self.voice, spec, fates, self.spool, self.work.settled
         )
         claims = Claims(
             self.log,
             self.recorder,
             self.post,
             self.voice,
-            spec.max_attempts,
+            spec,
+            fates,
             self.work.held,
             self.work.claimed,
             self.work.dropped,
+            self.work.alone,
         )
         self.beats = Beats(connection, self.post, f"beat.{spec.pool}.{spec.unit}", self._beat)
         self.work.join(self.workers, claims, self.post, self.ends, self._order, self.beats.changed)
@@ -238,6 +260,7 @@ class Runner:
         if self._puller:
             await self._puller.stop(orderly=True)
         self.beats.changed()
+        self.work.give_up_trial()
         waiting = self.work.take_back()
         if self._reason or self._needed_s(len(waiting)) > min(_SHORT_S, patience / 2):
             self.work.release(waiting)
@@ -258,6 +281,8 @@ class Runner:
         await self.workers.close(_GRACE_S)
         await self.post.stop()
         await self._connection.close()
+        if self.marks and not self.work.held:
+            self.marks.close()
 
     def _needed_s(self, tasks: int) -> float:
         return tasks * max(self.pace.service_s, 0.0) / self.spec.concurrency

@@ -22,14 +22,23 @@ class Child:
         stdin: Stream = subprocess.DEVNULL,
         stdout: Stream = None,
         stderr: Stream = None,
+        keep: Sequence[int] = (),
     ) -> None:
-        """Start it. Raises OSError when that is not possible."""
+        """Start it with the descriptors in `keep`. Raises OSError when that is not possible."""
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self.popen = subprocess.Popen(
-            argv, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0, bufsize=0
+            argv,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            process_group=0,
+            bufsize=0,
+            pass_fds=keep,
         )
         self.pid = self.popen.pid
+        self.memory = 0
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._exited)
 
@@ -49,7 +58,11 @@ class Child:
         self.kill()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        self._ended(self.popen.wait())
+        _, status, usage = os.wait4(self.pid, 0)
+        self.popen.returncode = os.waitstatus_to_exitcode(status)
+        # Its peak, in bytes; what it was before its program began counts too.
+        self.memory = usage.ru_maxrss * 1024
+        self._ended(self.popen.returncode)
 
 
 def ending(code: int) -> str:

@@ -10,13 +10,14 @@ from nats.aio.msg import Msg
 
 from actors.jetstream import JetStreamLog
 from actors.recorder import Recorder
+from actors.runner_fate import Fate, Fates
 from actors.runner_jobs import Job, job_of
 from actors.runner_post import ACK, GONE, Post, again, tell
+from actors.runner_spec import Spec
 from actors.runner_voice import Voice
-from events.envelope import Recorded
-from events.log import Entry, LogFull, LogRefused, LogUnreachable, Receipt
-from events.observations import WorkerExited
-from events.subjects import task_filter
+from events.envelope import Envelope, Recorded
+from events.log import Entry, Expect, LogFull, LogRefused, LogUnreachable, Receipt
+from events.subjects import subject_of, task_filter
 from events.tasks import (
     TaskCancelled,
     TaskDied,
@@ -35,6 +36,7 @@ _PATIENCE = 2
 _FULL_S = 5.0
 _STRANGE_S = 30.0
 _UNREACHABLE_S = 0.25
+_BUSY_S = 1.0
 # A task that is not due is looked at again at least so often: clocks are set.
 _LONGEST_S = 3600.0
 
@@ -42,11 +44,13 @@ _LONGEST_S = 3600.0
 class Reading(Struct, frozen=True):
     """What a task's last event asks of whoever got its delivery.
 
-    `verdict` is claim, die, wait, done or strange; `attempt` the number of the claim, or how many there were.
+    `verdict` is claim, die, settle, wait, done or strange; `attempt` the number of the claim, or how many there
+    were; `deaths` how many of them ended with their process.
     """
 
     verdict: str
     attempt: int = 0
+    deaths: int = 0
     wait_s: float = 0.0
     kind: Any = "crash"
     text: str = ""
@@ -61,20 +65,28 @@ class Claims:
         recorder: Recorder,
         post: Post,
         voice: Voice,
-        max_attempts: int,
+        spec: Spec,
+        fates: Fates,
         held: dict[str, Job],
         claimed: Callable[[Job], None],
         dropped: Callable[[], None],
+        alone: Callable[[Job, Callable[[], None]], bool],
     ) -> None:
-        """`held` is shared with the owner; `claimed` gets a task that is ours, `dropped` is told of room."""
+        """`held` is shared with the owner; `claimed` gets a task that is ours, `dropped` is told of room.
+
+        `alone` calls back once the runner holds nothing but this task; False when that cannot be now.
+        """
         self._log = log
         self._recorder = recorder
         self._post = post
         self._voice = voice
-        self._max = max(1, max_attempts)
+        self._max = max(1, spec.max_attempts)
+        self._deaths = spec.deaths
+        self._fates = fates
         self._held = held
         self._claimed = claimed
         self._dropped = dropped
+        self._alone = alone
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -117,6 +129,8 @@ class Claims:
             attempt=attempt,
             nonce=job.nonce,
             delivery=job.replies[-1],
+            deaths=job.deaths,
+            solo=job.solo,
         )
         entry = voice.on(job, event, "s", stands)
         self._recorder.take([entry], lambda result: self._said(job, entry, result))
@@ -149,14 +163,19 @@ class Claims:
         if last is None:
             self._leave(job, GONE)
             return
-        if isinstance(last.body, TaskStarted) and self._mine(last.body):
-            job.attempt, job.nonce = last.body.attempt, last.body.nonce
-            self._ours(job, last.position)
-            return
-        gone = isinstance(last.body, TaskStarted) and await self._gone(last.body)
-        reading = read(last, job, self._max, gone, time.time())
+        fate = Fate(False)
+        if isinstance(last.body, TaskStarted):
+            if self._mine(last.body):
+                job.attempt, job.nonce = last.body.attempt, last.body.nonce
+                job.deaths, job.solo = last.body.deaths, last.body.solo
+                self._ours(job, last.position)
+                return
+            fate = await self._fate(last.body)
+        reading = read(last, job, self._max, self._deaths, fate.over, time.time())
         if reading.verdict == "claim":
-            self._claim(job, reading.attempt, last.position)
+            self._try(job, reading, last.position)
+        elif reading.verdict == "settle" and isinstance(last.body, TaskStarted):
+            self._settle_for(job, last.body, last.position, fate)
         elif reading.verdict == "die":
             self._die(job, reading, last.position)
         elif reading.verdict == "done":
@@ -165,6 +184,36 @@ class Claims:
             if reading.verdict == "strange":
                 tell(f"task {job.task}: expected an event of its life, got {last.type} at {last.position}")
             self._leave(job, again(reading.wait_s))
+
+    def _try(self, job: Job, reading: Reading, stands: int) -> None:
+        """Claim; a task that too many processes have died with waits until it is alone here."""
+        job.deaths, job.solo = reading.deaths, reading.deaths >= self._deaths
+        if not job.solo:
+            self._claim(job, reading.attempt, stands)
+        elif not self._alone(job, lambda: self._claim(job, reading.attempt, stands)):
+            self._leave(job, again(_BUSY_S))
+
+    def _settle_for(self, job: Job, claim: TaskStarted, position: int, fate: Fate) -> None:
+        """Say for a runner that is gone what became of its claim, then look again."""
+        event = self._fates.settled(claim, position, fate)
+        envelope = Envelope(
+            id=f"{job.task}-x{claim.attempt}-{claim.nonce}",
+            time=time.time_ns() // 1000,
+            source=self._voice.source,
+            cause=job.cause,
+            correlation=job.task,
+            body=event,
+        )
+        expect = Expect(task_filter(job.queue, job.task), position)
+        entry = Entry(envelope, subject_of(self._voice.source, event), expect)
+
+        def said(result: Receipt | Exception) -> None:
+            if isinstance(result, LogFull | LogRefused):
+                self._leave(job, again(_STRANGE_S))
+            else:
+                self._later(self._judge(job))
+
+        self._recorder.take([entry], said)
 
     def _die(self, job: Job, reading: Reading, stands: int) -> None:
         job.attempt, job.nonce = reading.attempt, self._voice.nonce()
@@ -175,6 +224,7 @@ class Claims:
             attempts=reading.attempt,
             kind=reading.kind,
             error=reading.text,
+            deaths=reading.deaths,
         )
         entry = self._voice.on(job, event, "d", stands)
 
@@ -191,16 +241,12 @@ class Claims:
         voice = self._voice
         return (claim.unit, claim.generation, claim.pid) == (voice.unit, voice.generation, voice.pid)
 
-    async def _gone(self, claim: TaskStarted) -> bool:
-        """Whether the runner of a claim has ended: the log says so, or we are its next generation."""
-        if claim.unit == self._voice.unit and claim.generation <= self._voice.generation:
-            return True
-        last = await self._last(f"log.*.*.worker_exited.{claim.unit}")
-        return (
-            last is not None
-            and isinstance(last.body, WorkerExited)
-            and (last.body.generation >= claim.generation)
-        )
+    async def _fate(self, claim: TaskStarted) -> Fate:
+        while True:
+            try:
+                return await self._fates.of(claim)
+            except LogUnreachable:
+                await asyncio.sleep(_UNREACHABLE_S)
 
     async def _last(self, filter: str) -> Recorded | None:
         while True:
@@ -213,6 +259,10 @@ class Claims:
         job.claim = position
         self._claimed(job)
 
+    def give_up(self, job: Job) -> None:
+        """Let go of a task that was not claimed."""
+        self._leave(job, again(0))
+
     def _leave(self, job: Job, answer: bytes) -> None:
         for reply in job.replies:
             self._post.say(reply, answer)
@@ -220,8 +270,11 @@ class Claims:
         self._dropped()
 
 
-def read(last: Recorded, job: Job, limit: int, gone: bool, now: float) -> Reading:
-    """Say what a task's last event asks for. `now` in seconds since 1970, for the delay of a retry."""
+def read(last: Recorded, job: Job, limit: int, deaths: int, gone: bool, now: float) -> Reading:
+    """Say what a task's last event asks for. `now` in seconds since 1970, for the delay of a retry.
+
+    `limit` bounds the attempts; a task with so many `deaths` has one more, its trial.
+    """
     body = last.body
     match body:
         case TaskFinished() | TaskDied() | TaskDropped() | TaskCancelled() | TaskMoved():
@@ -230,18 +283,17 @@ def read(last: Recorded, job: Job, limit: int, gone: bool, now: float) -> Readin
             # A later submission has a delivery of its own.
             return Reading("claim", 1) if last.position == job.position else Reading("done")
         case TaskReleased():
-            return Reading("claim", body.attempt)
+            return Reading("claim", body.attempt, body.deaths)
         case TaskFailed():
-            if body.attempt >= limit:
-                return Reading("die", body.attempt, kind=body.kind, text=body.error)
+            if body.attempt >= limit and body.deaths < deaths:
+                return Reading("die", body.attempt, body.deaths, kind=body.kind, text=body.error)
             rest = last.time / 1e6 + body.retry_in_s - now
-            return Reading("wait", wait_s=rest) if rest > 0.02 else Reading("claim", body.attempt + 1)
+            if rest > 0.02:
+                return Reading("wait", wait_s=rest)
+            return Reading("claim", body.attempt + 1, body.deaths)
         case TaskStarted():
             if not gone and job.delivered <= _PATIENCE:
                 return Reading("wait", wait_s=_ELSEWHERE_S)
-            if body.attempt < limit:
-                return Reading("claim", body.attempt + 1)
-            text = f"the runner {body.unit} (generation {body.generation}) ended in attempt {body.attempt}"
-            return Reading("die", body.attempt, text=text)
+            return Reading("settle")
         case _:
             return Reading("strange", wait_s=_STRANGE_S)

@@ -9,8 +9,10 @@ from msgspec import Struct
 
 from actors.jetstream import JetStreamLog
 from actors.recorder import Recorder
+from actors.runner_fate import Fates
 from actors.runner_jobs import Job, Outcome
 from actors.runner_post import ACK, Post, again, tell
+from actors.runner_spec import Spec
 from actors.runner_spool import Spool, Spooled
 from actors.runner_subtasks import subtasks_of
 from actors.runner_voice import Voice
@@ -63,7 +65,8 @@ class Ends:
         recorder: Recorder,
         post: Post,
         voice: Voice,
-        max_attempts: int,
+        spec: Spec,
+        fates: Fates,
         spool: Spool,
         settled: Callable[[Job], None],
     ) -> None:
@@ -72,7 +75,9 @@ class Ends:
         self._recorder = recorder
         self._post = post
         self._voice = voice
-        self._max = max(1, max_attempts)
+        self._max = max(1, spec.max_attempts)
+        self._deaths = spec.deaths
+        self._fates = fates
         self._spool = spool
         self._settled = settled
         self._open: set[End] = set()
@@ -93,11 +98,25 @@ class Ends:
                 self.finish(job, Outcome("garbage", str(problem), service_s=outcome.service_s))
                 return
             self._say(job, self._finished(job, outcome, subtasks), None)
-        elif job.attempt >= self._max:
+        elif self._is_over(job, outcome):
             self._say(job, [self._died(job, outcome)], None)
         else:
             delay_s = 0.0 if outcome.kind == "exit" else min(_RETRY_LIMIT_S, 2.0 ** (job.attempt - 1))
             self._say(job, [self._failed(job, outcome, delay_s)], delay_s)
+
+    def _is_over(self, job: Job, outcome: Outcome) -> bool:
+        """Whether no attempt is left. Too many deaths give one more, the trial, and it ends with a word of its own."""
+        if job.solo:
+            return outcome.kind == "crash" or (outcome.kind != "exit" and job.attempt >= self._max)
+        on_trial = outcome.kind == "crash" and job.deaths + 1 >= self._deaths
+        return job.attempt >= self._max and not on_trial
+
+    def _blame(self, job: Job, outcome: Outcome) -> tuple[int, int]:
+        """Return the deaths that still weigh on the task, and those that its trial has put on its workers."""
+        if outcome.kind == "crash":
+            return job.deaths + 1, 0
+        survived = job.solo and outcome.kind not in ("exit", "timeout")
+        return (0, job.deaths) if survived else (job.deaths, 0)
 
     def release(self, job: Job) -> None:
         """Give a claim back whose task no handler has seen."""
@@ -109,6 +128,7 @@ class Ends:
             generation=self._voice.generation,
             attempt=job.attempt,
             claim=job.claim,
+            deaths=job.deaths,
         )
         self._say(job, [self._voice.on(job, event, "r", job.claim)], 0.0)
 
@@ -150,6 +170,7 @@ class Ends:
             claim=job.claim,
             result=outcome.result,
             service_ms=round(outcome.service_s * 1000),
+            cleared=self._blame(job, outcome)[1],
         )
         end = self._voice.on(job, event, "f", job.claim)
         return [end, *(self._submission(job, end, one) for one in subtasks)]
@@ -168,6 +189,7 @@ class Ends:
         return Entry(envelope, subject_of(source, subtask), expect)
 
     def _failed(self, job: Job, outcome: Outcome, delay_s: float) -> Entry:
+        deaths, cleared = self._blame(job, outcome)
         event = TaskFailed(
             task=job.task,
             queue=job.queue,
@@ -179,10 +201,13 @@ class Ends:
             error=outcome.text,
             service_ms=round(outcome.service_s * 1000),
             retry_in_s=delay_s,
+            deaths=deaths,
+            cleared=cleared,
         )
         return self._voice.on(job, event, "e", job.claim)
 
     def _died(self, job: Job, outcome: Outcome) -> Entry:
+        deaths, cleared = self._blame(job, outcome)
         event = TaskDied(
             task=job.task,
             queue=job.queue,
@@ -191,6 +216,9 @@ class Ends:
             kind=cast(FailureKind, outcome.kind),
             error=outcome.text,
             service_ms=round(outcome.service_s * 1000),
+            deaths=deaths,
+            cleared=cleared,
+            evidence=self._fates.evidence(outcome, self._voice.unit, self._voice.generation),
         )
         return self._voice.on(job, event, "d", job.claim)
 
@@ -244,7 +272,9 @@ class Ends:
             self._take(end)
             return
         body = last.body if last is not None else None
-        over = body is None or isinstance(body, TaskFinished | TaskDied | TaskDropped | TaskCancelled | TaskMoved)
+        over = body is None or isinstance(
+            body, TaskFinished | TaskDied | TaskDropped | TaskCancelled | TaskMoved
+        )
         salvage = salvaged(entry.envelope.body)
         if salvage is None:
             self._stands(end, ACK if over else None)

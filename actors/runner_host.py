@@ -8,7 +8,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -43,7 +43,16 @@ class Doom(Struct, frozen=True):
 class Host:
     """One process with its socket and the calls it has been given."""
 
-    def __init__(self, argv: list[str], cwd: str, ended: Callable[["Host", int], None]) -> None:
+    def __init__(
+        self,
+        argv: list[str],
+        cwd: str,
+        ended: Callable[["Host", int], None],
+        slot: int = 0,
+        keep: Sequence[int] = (),
+    ) -> None:
+        """`slot` is its number among its like, `keep` the descriptors that it inherits."""
+        self.slot = slot
         self.channel, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self.channel, self.far):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
@@ -57,7 +66,13 @@ class Host:
         self.timer: asyncio.TimerHandle | None = None
         # Standard output is the runner's standard error: the unit's log, and never a protocol.
         self.child = Child(
-            argv, cwd, lambda code: ended(self, code), stdin=self.far.fileno(), stdout=2, stderr=2
+            argv,
+            cwd,
+            lambda code: ended(self, code),
+            stdin=self.far.fileno(),
+            stdout=2,
+            stderr=2,
+            keep=keep,
         )
 
     def close(self) -> None:

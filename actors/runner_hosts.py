@@ -12,11 +12,14 @@ from msgspec import Raw
 from actors.runner_children import ending
 from actors.runner_host import Doom, Host, Parcel
 from actors.runner_jobs import Job, Outcome, Pace, request_of
+from actors.runner_marks import Marks
 from actors.runner_post import tell
 
 _PROGRAM = str(Path(__file__).with_name("handler_host.py"))
 # A call waits this long for its batch to fill.
 _FILL_S = 0.02
+
+_NULL = Raw(b"null")
 
 Done = Callable[[Job, Outcome], None]
 
@@ -28,7 +31,8 @@ class Hosts:
 
     def __init__(
         self,
-        command: tuple[str, str, str],
+        command: tuple[str, ...],
+        handler: tuple[str, str],
         size: tuple[int, int],
         limit_s: float,
         pace: Pace,
@@ -36,9 +40,14 @@ class Hosts:
         back: Callable[[list[Job]], None],
         free: Callable[[], None],
         fatal: Callable[[str], None],
+        marks: Marks | None = None,
     ) -> None:
-        """`command` is interpreter, `module:function`, folder; `size` the hosts and the tasks of one call."""
+        """`command` is the interpreter behind what confines it, `handler` `module:function` and folder.
+
+        `size` counts the hosts and the tasks of one call.
+        """
         self._command = command
+        self._handler = handler
         self._count, self._batch = size
         self._limit_s = limit_s
         self._pace = pace
@@ -46,6 +55,7 @@ class Hosts:
         self._back = back
         self._free = free
         self._fatal = fatal
+        self._marks = marks
         self._hosts: list[Host] = []
         self._number = 0
         self._closing = False
@@ -60,6 +70,14 @@ class Hosts:
 
     async def started(self) -> None:
         """Wait until every first host has imported the handler."""
+        await self._up.wait()
+
+    async def renew(self) -> None:
+        """Replace every host by a fresh one; nothing must be running."""
+        self._up.clear()
+        for host in list(self._hosts):
+            if host.ready:
+                self._end(host, Doom(""))
         await self._up.wait()
 
     @property
@@ -128,13 +146,16 @@ class Hosts:
     def _spawn(self) -> None:
         if self._closing:
             return
-        python, name, cwd = self._command
+        name, cwd = self._handler
         mode = "batch" if self._batch > 1 else "one"
-        argv = [python, _PROGRAM, name, mode, str(os.getpid())]
+        argv = [*self._command, _PROGRAM, name, mode, str(os.getpid())]
+        slot = min(set(range(self._count)) - {host.slot for host in self._hosts})
+        if self._marks:
+            argv.append(f"{self._marks.descriptor}:{self._marks.place(slot)}")
         try:
-            host = Host(argv, cwd, self._ended)
+            host = Host(argv, cwd, self._ended, slot, [self._marks.descriptor] if self._marks else [])
         except OSError as problem:
-            self._fatal(f"expected to start {python}, got {problem}")
+            self._fatal(f"expected to start {self._command[-1]}, got {problem}")
             return
         self._hosts.append(host)
         self._loop.add_reader(host.channel, self._readable, host)
@@ -186,10 +207,10 @@ class Hosts:
         _, _, kind, problem, _ = _answer.decode(text)
         if kind:
             self._closing = True
-            self._fatal(f"the handler {self._command[1]} cannot be imported: {msgspec.json.decode(problem)}")
+            self._fatal(f"the handler {self._handler[0]} cannot be imported: {msgspec.json.decode(problem)}")
             return
         host.ready = True
-        if all(one.ready for one in self._hosts):
+        if len(self._hosts) == self._count and all(one.ready and not one.doom for one in self._hosts):
             self._up.set()
 
     def _answered(self, host: Host, text: bytes) -> None:
@@ -259,6 +280,8 @@ class Hosts:
     def _ended(self, host: Host, code: int) -> None:
         """Settle what the host leaves: answers first, then what it never took, then the call it was in."""
         self._hosts.remove(host)
+        if self._marks:
+            self._marks.write(host.slot, ())
         if self._closing:
             return
         while host.parcels:
@@ -276,12 +299,14 @@ class Hosts:
                 continue
             kind, text = doom.kind or "crash", doom.text or f"the handler's process ended: {ending(code)}"
             service = self._loop.time() - parcel.begun
+            child = host.child
+            outcome = Outcome(kind, text, _NULL, _NULL, service, child.pid, code, child.memory)
             for job in parcel.jobs[parcel.answered :]:
                 if not (host.doom and not doom.kind):
-                    self._done(job, Outcome(kind, text, service_s=service))
+                    self._done(job, outcome)
         self._back(back)
         if not host.ready:
-            self._fatal(f"the handler {self._command[1]} did not come up: {ending(code)}")
+            self._fatal(f"the handler {self._handler[0]} did not come up: {ending(code)}")
             return
         if host.doom:
             self._spawn()

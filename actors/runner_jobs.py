@@ -73,13 +73,19 @@ class Job(Struct, eq=False, kw_only=True):
 
 
 class Outcome(Struct, frozen=True):
-    """How one attempt ended: `kind` is empty for a result, else the kind of failure with its text."""
+    """How one attempt ended: `kind` is empty for a result, else the kind of failure with its text.
+
+    Of a process that died: its number, how it ended (a negative `code` is a signal's), its peak of `memory` in bytes.
+    """
 
     kind: str = ""
     text: str = ""
     result: Raw = _NULL
     submit: Raw = _NULL
     service_s: float = 0.0
+    pid: int = 0
+    code: int = 0
+    memory: int = 0
 
 
 def job_of(data: bytes, reply: str, now: float) -> Job | None:

@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from actors.runner_children import Child, ending
 from actors.runner_host import Doom
 from actors.runner_hosts import Done
 from actors.runner_jobs import RESULT_LIMIT, Job, Outcome, Pace, request_of
+from actors.runner_marks import Marks
 
 _CHUNK = 64 * 1024
 _TAIL = 4000
@@ -25,9 +27,15 @@ class Program:
     """One process at its task; keeps its answer and the end of what it complained."""
 
     def __init__(
-        self, argv: tuple[str, ...], cwd: str, job: Job, ended: Callable[["Program", int], None]
+        self,
+        argv: tuple[str, ...],
+        cwd: str,
+        job: Job,
+        ended: Callable[["Program", int], None],
+        slot: int = 0,
     ) -> None:
         self.job = job
+        self.slot = slot
         self.answer = bytearray()
         self.complaint = b""
         self.doom: Doom | None = None
@@ -108,6 +116,7 @@ class Programs:
         done: Done,
         free: Callable[[], None],
         fatal: Callable[[str], None],
+        marks: Marks | None = None,
     ) -> None:
         self._argv = argv
         self._cwd = cwd
@@ -117,6 +126,7 @@ class Programs:
         self._done = done
         self._free = free
         self._fatal = fatal
+        self._marks = marks
         self._programs: list[Program] = []
         self._closing = False
         self._gone = asyncio.Event()
@@ -127,6 +137,9 @@ class Programs:
 
     async def started(self) -> None:
         """Ready at once."""
+
+    async def renew(self) -> None:
+        """Every program is a fresh one."""
 
     @property
     def pids(self) -> list[int]:
@@ -141,8 +154,11 @@ class Programs:
         """Start programs for the left of `ready`."""
         while ready and len(self._programs) < self._count and not self._closing:
             job = ready[0]
+            slot = min(set(range(self._count)) - {one.slot for one in self._programs})
+            if self._marks:
+                self._marks.write(slot, [job.task])
             try:
-                program = Program(self._argv, self._cwd, job, self._ended)
+                program = Program(self._argv, self._cwd, job, self._ended, slot)
             except OSError as problem:
                 self._closing = True
                 self._fatal(f"expected to start {self._argv[0]}, got {problem}")
@@ -186,6 +202,8 @@ class Programs:
     def _ended(self, program: Program, code: int) -> None:
         program.close()
         self._programs.remove(program)
+        if self._marks:
+            self._marks.write(program.slot, ())
         if not self._programs:
             self._gone.set()
         if self._closing:
@@ -194,7 +212,9 @@ class Programs:
         self._pace.observe(spent)
         doom = program.doom
         if doom is None:
-            self._done(program.job, outcome_of(code, bytes(program.answer), program.complaint, spent))
+            outcome = outcome_of(code, bytes(program.answer), program.complaint, spent)
+            child = program.child
+            self._done(program.job, replace(outcome, pid=child.pid, code=code, memory=child.memory))
         elif doom.kind:
             self._done(program.job, Outcome(doom.kind, doom.text, service_s=spent))
         self._free()

@@ -12,7 +12,10 @@ from actors.connection import Credentials
 class Spec(Struct, frozen=True, kw_only=True):
     """One unit's order: `call` (`module:function`, run by `python`) or `exec` (a program for each task).
 
-    `spool` is the file for results while the log is away, `ack_wait_s` the consumer's time of redelivery.
+    `spool` is the file for results while the log is away, `ack_wait_s` the consumer's time of redelivery;
+    beside it lie the marks of what is executed. After so many `deaths` of its processes a task goes on trial.
+    `logs` is the folder of the units' logs, `redact` what of them must not be said; `prefix` stands before every
+    command that runs the user's code and confines it.
     Credentials and the server's address are not among it: they come through a pipe.
     """
 
@@ -28,9 +31,13 @@ class Spec(Struct, frozen=True, kw_only=True):
     concurrency: int = 1
     timeout_s: float = 300.0
     max_attempts: int = 3
+    deaths: int = 3
     stop_wait_s: float = 10.0
     ack_wait_s: float = 10.0
     spool: str = ""
+    logs: str = ""
+    redact: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
 
 
 def read_spec(arguments: Sequence[str]) -> Spec:

@@ -31,6 +31,9 @@ class Workers(Protocol):
     async def started(self) -> None:
         """Wait until tasks can be executed."""
 
+    async def renew(self) -> None:
+        """Let fresh processes take the place of those that wait for work."""
+
     def running(self) -> list[tuple[Job, float]]:
         """Return the tasks being executed, each with its start in monotonic seconds."""
 
@@ -67,6 +70,10 @@ class Work:
         self._pumping = False
         self._idle = asyncio.Event()
         self._joined = False
+        # A task on trial, and what begins it once nothing else is held.
+        self._trial: Job | None = None
+        self._begin: Callable[[], None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     def join(
         self,
@@ -85,14 +92,14 @@ class Work:
 
     def credit(self) -> int:
         """Return how many deliveries can be taken now."""
-        if self.state != "pulling" or self.ends.late:
+        if self.state != "pulling" or self.ends.late or self._trial:
             return 0
         ending = len(self.held) - self.ahead
         return max(0, min(self.pace.window() - self.ahead, _HELD_LIMIT - ending))
 
     def deliver(self, message: Msg) -> None:
-        """Take one delivery; while not pulling it goes straight back."""
-        if self.state != "pulling":
+        """Take one delivery; while not pulling, or during a trial, it goes straight back."""
+        if self.state != "pulling" or self._trial:
             self._post.say(message.reply, again(0))
             return
         before = len(self.held)
@@ -101,7 +108,7 @@ class Work:
 
     def claimed(self, job: Job) -> None:
         """A task is ours."""
-        if job.cancelled or self.state == "draining":
+        if job.cancelled or self.state == "draining" or self._trial not in (None, job):
             self.ahead -= 1
             if job.cancelled:
                 self.ends.acknowledge(job)
@@ -115,6 +122,38 @@ class Work:
         if not self._pumping:
             self._pumping = True
             self._loop.call_soon(self.pump)
+
+    def alone(self, job: Job, begin: Callable[[], None]) -> bool:
+        """Call `begin` once nothing but this task is held and the processes are fresh; False while draining.
+
+        What no handler has seen goes back to the queue, what runs ends first.
+        """
+        if self._trial not in (None, job) or self.state == "draining":
+            return False
+        self._trial, self._begin = job, begin
+        self.release(self.take_back())
+        self._try_begin()
+        return True
+
+    def give_up_trial(self) -> None:
+        """A trial that has not begun does not take place here."""
+        if self._trial and self._begin:
+            self._begin = None
+            if self._renewing:
+                self._renewing.cancel()
+            self.claims.give_up(self._trial)
+
+    def _try_begin(self) -> None:
+        if self._trial and self._begin and not self._renewing and set(self.held) == {self._trial.task}:
+            self._renewing = self._loop.create_task(self._renewed(self._begin))
+
+    async def _renewed(self, begin: Callable[[], None]) -> None:
+        try:
+            await self.workers.renew()
+        finally:
+            self._renewing = None
+        self._begin = None
+        begin()
 
     def dropped(self) -> None:
         """A delivery was answered without a claim."""
@@ -189,6 +228,9 @@ class Work:
             self._ticker.cancel()
 
     def _after(self) -> None:
+        if self._trial and self.held.get(self._trial.task) is not self._trial:
+            self._trial = self._begin = None
+        self._try_begin()
         if not self.held:
             self._idle.set()
         self._order()

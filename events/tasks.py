@@ -121,6 +121,7 @@ class TaskDied(Event, frozen=True, kw_only=True):
     error: str
     service_ms: int = 0
     deaths: int = 0
+    cleared: int = 0
     evidence: Evidence | None = None
 
 

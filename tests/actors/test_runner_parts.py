@@ -24,8 +24,10 @@ from events.envelope import Recorded, Unknown
 from events.event import Event
 from events.log import Expect, envelope
 from events.tasks import (
+    FailureKind,
     TaskCancelled,
     TaskDied,
+    TaskDropped,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -55,8 +57,9 @@ def started(attempt: int) -> TaskStarted:
     return TaskStarted(pid=1, attempt=attempt, nonce="n", **OWN)
 
 
-def failed(attempt: int, retry_in_s: float) -> TaskFailed:
-    return TaskFailed(attempt=attempt, claim=9, kind="error", error="E: x", retry_in_s=retry_in_s, **OWN)
+def failed(attempt: int, retry_in_s: float, kind: FailureKind = "error", deaths: int = 0) -> TaskFailed:
+    more: dict[str, Any] = {"claim": 9, "error": "E: x", "retry_in_s": retry_in_s, "deaths": deaths}
+    return TaskFailed(attempt=attempt, kind=kind, **more, **OWN)
 
 
 def test_a_delivery_is_read_with_its_position_and_count() -> None:
@@ -85,29 +88,27 @@ def test_a_delivery_is_read_with_its_position_and_count() -> None:
         (failed(1, 1.0), False, 2, Reading("wait", wait_s=1.0)),
         (failed(2, 0.0), False, 2, Reading("claim", 3)),
         (failed(3, 0.0), False, 2, Reading("die", 3, kind="error", text="E: x")),
-        (started(1), True, 2, Reading("claim", 2)),
+        (failed(3, 0.0, "crash", 3), False, 2, Reading("claim", 4, 3)),
+        (failed(2, 0.0, "crash", 2), False, 2, Reading("claim", 3, 2)),
+        (TaskReleased(attempt=4, claim=8, deaths=3, **OWN), False, 2, Reading("claim", 4, 3)),
+        (TaskDropped(task="t1", queue="q1"), False, 2, Reading("done")),
+        (started(1), True, 2, Reading("settle")),
         (started(1), False, 1, Reading("wait", wait_s=5.0)),
         (started(1), False, 2, Reading("wait", wait_s=5.0)),
-        (started(1), False, 3, Reading("claim", 2)),
-        (
-            started(3),
-            True,
-            2,
-            Reading("die", 3, text="the runner w9 (generation 4) ended in attempt 3"),
-        ),
+        (started(1), False, 3, Reading("settle")),
         (Unknown("task_sung", b"{}"), False, 2, Reading("strange", wait_s=30.0)),
     ],
 )
 def test_the_last_event_says_what_a_delivery_asks_for(
     body: Event | Unknown, gone: bool, delivered: int, expected: Reading
 ) -> None:
-    assert read(last(body), job(delivered), 3, gone, NOW) == expected
+    assert read(last(body), job(delivered), 3, 3, gone, NOW) == expected
 
 
 def test_only_the_delivery_of_the_latest_submission_counts() -> None:
     body = TaskSubmitted(task="t1", queue="q1")
-    assert read(last(body, 7), job(), 3, False, NOW) == Reading("claim", 1)
-    assert read(last(body, 8), job(), 3, False, NOW) == Reading("done")
+    assert read(last(body, 7), job(), 3, 3, False, NOW) == Reading("claim", 1)
+    assert read(last(body, 8), job(), 3, 3, False, NOW) == Reading("done")
 
 
 def test_many_short_tasks_are_claimed_ahead_and_few_long_ones() -> None:

@@ -50,6 +50,23 @@ def crash(task):
     return task["payload"]
 
 
+def crash_until(task):
+    """Die in every attempt before the one that the payload names."""
+    print("about to die" if task["attempt"] < task["payload"] else "alive", task["id"], flush=True)
+    if task["attempt"] < task["payload"]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return os.getpid()
+
+
+def kill_runner(task):
+    """Take the runner along where the payload says so."""
+    if task["payload"] == "kill":
+        print("killing the runner, token=s3cret", flush=True)
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(100)
+    return task["attempt"]
+
+
 def mark_and_wait(task):
     """Write a line to the file, then wait until the file `go` beside it exists."""
     path = Path(task["payload"])
