@@ -30,7 +30,7 @@ from actors.keeper_client import Exit
 from actors.nats_server import ensure_queue, ensure_stream
 from actors.process import boot_id
 from actors.runtime import Down
-from actors.sampler import Heard, read_beat
+from actors.sampler import Begin, Heard, read_beat
 from actors.snapshots import Snapshots
 from actors.supervisor import Supervisor
 from actors.version import version
