@@ -81,6 +81,8 @@ class Node(Struct, frozen=True, kw_only=True):
     language: Literal["ja", "en"] = "en"
     timezone: Annotated[str, Meta(extra={"form": "zone"})] = "UTC"
     sample_s: Positive = 5.0
+    log_size: Annotated[int, Meta(extra={"form": "size"})] = 50_000_000
+    log_keep: Count = 10
 
 
 class Log(Struct, frozen=True, kw_only=True):

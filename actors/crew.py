@@ -16,11 +16,12 @@ from actors.config import Forest, Worker
 from actors.elf import Due, ElfActor
 from actors.elves import Policy
 from actors.executor import Executor
-from actors.executor_orders import TakeOver
+from actors.executor_orders import StopAll, TakeOver
 from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
-from actors.nats_server import queue_states
+from actors.log_parts import fresh
+from actors.nats_server import give_back, queue_states
 from actors.policies import POLICIES
 from actors.processes import LocalProcesses, Processes
 from actors.projector import Projector
@@ -32,8 +33,8 @@ from actors.supervisor import ChildSpec
 from actors.trimming import Trimmed, trim
 from actors.units import Launch, launch_of
 from actors.worker_orders import UnitPlan
-from events.log import entry
-from events.observations import Quarantined, QueueSample
+from events.log import Receipt, entry
+from events.observations import DeciderResumed, Quarantined, QueueSample
 from projections.archive import Bound
 from projections.segments import Segments
 
@@ -69,6 +70,7 @@ class Crew:
         self._epoch = epoch
         self._die = die
         self._processes: Processes = LocalProcesses()
+        self._stop_all: StopAll | None = None
         self.refs: dict[str, Ref] = {}
 
     @property
@@ -93,6 +95,15 @@ class Crew:
         """Send a message to whoever has that name now; False when nobody is there."""
         ref = self.refs.get(name)
         return ref is not None and tell(ref, message)
+
+    def begin_sampling(self) -> None:
+        """Let the ticks begin: what lives is known."""
+        self.tell("sampler", Begin())
+
+    def stop_all(self, done: Callable[[], object]) -> None:
+        """End every unit, through failures of the executor too; `done` is called when none is left."""
+        self._stop_all = StopAll(done)
+        self.tell("executor", self._stop_all)
 
     def knows(self, unit: str) -> bool:
         """Tell whether the configuration in force has this unit."""
@@ -198,12 +209,34 @@ class Crew:
             self._feed.subscribe,
             self._publish,
             lambda living: self.tell("sampler", Living(living)),
+            lambda queue, positions: self._bus.spawn(
+                lambda: give_back(self._bus.connection, queue, positions)
+            ),
             self._ground.watch_stray,
             self._snapshots,
         )
         if down:
-            tell(ref, TakeOver(max(self._epoch, down.position), lambda: None))
+            self._take_over_again(ref, down)
         return ref
+
+    def _take_over_again(self, ref: Ref, down: Down) -> None:
+        """Let a new executor take over behind everything that the old one and its units' actors have written."""
+        resumed = self._journal.envelope(
+            DeciderResumed(elf="executor", after=down.position, error=down.error[:300])
+        )
+
+        def said(result: Receipt | Exception) -> None:
+            if isinstance(result, Receipt):
+                tell(ref, TakeOver(self._epoch, self.begin_sampling, result.positions[-1]))
+                if self._stop_all:
+                    tell(ref, self._stop_all)
+            else:
+                self._clock.later(1.0, say)
+
+        def say() -> None:
+            self._journal.append([entry(resumed)], said)
+
+        say()
 
     def _ask_queues(self, reply: Callable[[tuple[QueueSample, ...]], None]) -> None:
         names = [queue.name for queue in self._forest().queues if queue.serve == "pull"]
@@ -235,13 +268,15 @@ class Crew:
 
     def _launch(self, forest: Forest, unit: str) -> Callable[[int, str], Launch]:
         def launch(generation: int, marker: str) -> Launch:
-            return launch_of(
+            order = launch_of(
                 forest,
                 unit,
                 generation=generation,
                 marker=marker,
                 data=self._data,
             )
+            fresh(Path(order.log), forest.node.log_keep)
+            return order
 
         return launch
 

@@ -21,21 +21,23 @@ from actors.control import Control
 from actors.crew import Crew
 from actors.desk import Desk
 from actors.elves.deliberation import digest_of
-from actors.executor_orders import Orphaned, StopAll, TakeOver
+from actors.executor_orders import Orphaned, TakeOver
 from actors.feed import Feed
 from actors.ground import NATS_UNIT, Ground
 from actors.inspection import prove_state, prove_store, prove_stream
 from actors.journal import Journal
 from actors.keeper_client import Exit
+from actors.log_parts import Rotated
 from actors.nats_server import ensure_queue, ensure_stream
 from actors.process import boot_id
+from actors.rotation import Rotation
 from actors.runtime import Down
-from actors.sampler import Begin, Heard, read_beat
+from actors.sampler import Heard, read_beat
 from actors.snapshots import Snapshots
 from actors.supervisor import Supervisor
 from actors.version import version
 from events.log import Expect, LogDamaged, Receipt, entry
-from events.observations import KeeperReplaced, LeaseTaken, NodeStarted, NodeStopped, NodeStopping
+from events.observations import KeeperReplaced, LeaseTaken, LogRotated, NodeStarted, NodeStopped, NodeStopping
 from events.settings import Settings, SettingsAdopted
 from events.subjects import LEASE
 from projections.segments import Segments
@@ -108,7 +110,9 @@ class Node:
         self._bus.wait(self._listen, 10.0)
         self._ground.watch(self._exited, self._keeper_lost)
         self._install_signals()
-        self._crew.tell("executor", TakeOver(self.epoch, lambda: self._crew.tell("sampler", Begin())))
+        self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
+        self._rotation = Rotation(self._data / "logs", lambda: self._forest, self._cut)
+        self._rotation.start()
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:
@@ -142,7 +146,7 @@ class Node:
         _log.info("ending on %s", self._ending)
         stopped = threading.Event()
         self._journal.write(NodeStopping(node=self._name, reason=self._ending))
-        self._crew.tell("executor", StopAll(stopped.set))
+        self._crew.stop_all(stopped.set)
         patience = max((worker.stop_wait_s for worker in self._forest.workers), default=0.0)
         if not stopped.wait(patience * max(1, len(self._forest.workers)) + 30.0):
             _log.error("not all workers ended in time")
@@ -166,7 +170,13 @@ class Node:
         while self._feed.position < position[0] and time.monotonic() < deadline:
             time.sleep(0.002)
 
+    def _cut(self, unit: str, part: Rotated) -> None:
+        self._journal.write(
+            LogRotated(unit=unit, segment=part.segment, start=part.start, stop=part.stop, size=part.size)
+        )
+
     def _stop_actors(self) -> None:
+        self._rotation.stop()
         try:
             self._supervisor.stop(block=True, timeout=20.0)
         except (pykka.Timeout, pykka.ActorDeadError):

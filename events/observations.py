@@ -135,6 +135,31 @@ class IntentSet(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class LogRotated(Event, frozen=True, kw_only=True):
+    """A part of a worker's log was sealed into the file `segment`: the bytes from `start` to `stop`, `size` on disk."""
+
+    unit: str
+    segment: str
+    start: int
+    stop: int
+    size: int
+
+
+class StoodBy(Event, frozen=True, kw_only=True):
+    """The node decides nothing while there is no room for its log; workers go on. `free` bytes were left."""
+
+    node: str
+    reason: str
+    free: int
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """There is room again: the node decides."""
+
+    node: str
+    free: int
+
+
 class ClockStepped(Event, frozen=True, kw_only=True):
     """The wall clock jumped against the monotonic one by this many milliseconds."""
 
@@ -180,6 +205,9 @@ Observation = (
     | OrphanReaped
     | KeeperReplaced
     | IntentSet
+    | LogRotated
+    | StoodBy
+    | Resumed
     | ClockStepped
     | Quarantined
     | HistorySealed

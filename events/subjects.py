@@ -14,6 +14,7 @@ from events.observations import (
     DeciderResumed,
     IntentSet,
     LeaseTaken,
+    LogRotated,
     OrphanReaped,
     Quarantined,
     WorkerExited,
@@ -104,7 +105,7 @@ def subject_of(source: str, event: Event) -> str:
 def target_of(event: Event) -> str:
     """Return what the event is about, as one token: a unit, a queue, a position or the node."""
     match event:
-        case WorkerExited() | WorkerReady() | WorkerStarted() | WorkerStartOrdered():
+        case WorkerExited() | WorkerReady() | WorkerStarted() | WorkerStartOrdered() | LogRotated():
             return event.unit
         case EffectStarted() | EffectVerified() | EffectFailed() | StepDone() | IntentSet():
             return event.target

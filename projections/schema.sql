@@ -71,6 +71,14 @@ CREATE TABLE node_event (
     pid BIGINT, boot VARCHAR, python VARCHAR, reason VARCHAR, step_ms BIGINT
 );
 
+-- Parts of workers' logs that were cut off; `start` and `stop` are offsets in the log, `size` the bytes on disk.
+CREATE TABLE log_rotation (
+    position BIGINT, time BIGINT, unit VARCHAR, segment VARCHAR, start BIGINT, stop BIGINT, size BIGINT
+);
+
+-- Times in which the node decided nothing because there was no room. `what`: began, ended. `free` in bytes.
+CREATE TABLE standby (position BIGINT, time BIGINT, what VARCHAR, node VARCHAR, reason VARCHAR, free BIGINT);
+
 -- The digest of an elf's state at a position.
 CREATE TABLE state_digest (position BIGINT, time BIGINT, elf VARCHAR, as_of BIGINT, digest VARCHAR);
 

@@ -53,6 +53,17 @@ LEFT JOIN stops ON stops.epoch = l.position LEFT JOIN node_event e ON e.position
 CREATE VIEW clock_steps AS
 SELECT position AS seq, make_timestamp(time) AS time, step_ms FROM node_event WHERE what = 'clock';
 
+-- Which parts of workers' logs were cut off? `start` and `stop` are offsets in the log, `bytes` is the size on disk.
+CREATE VIEW log_rotations AS
+SELECT position AS seq, make_timestamp(time) AS time, unit, segment, start, stop, size AS bytes FROM log_rotation;
+
+-- When did the node decide nothing because its disk was full? `ended` is NULL while it still does not.
+CREATE VIEW standbys AS
+SELECT b.position AS seq, make_timestamp(b.time) AS began, make_timestamp(min(e.time)) AS ended, b.node, b.reason,
+       b.free AS free_bytes
+FROM standby b LEFT JOIN standby e ON e.what = 'ended' AND e.node = b.node AND e.position > b.position
+WHERE b.what = 'began' GROUP BY b.position, b.time, b.node, b.reason, b.free;
+
 -- Which stored messages did a reader put aside, and why? `message` is the position of the message.
 CREATE VIEW quarantine AS
 SELECT position AS seq, make_timestamp(time) AS time, message, subject, reason, sample FROM quarantined;

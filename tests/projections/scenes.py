@@ -23,14 +23,18 @@ from events.observations import (
     HistoryPurged,
     HistorySealed,
     IntentSet,
+    KeeperReplaced,
     LeaseTaken,
+    LogRotated,
     NodeStarted,
     NodeStopped,
     NodeStopping,
     OrphanReaped,
     Quarantined,
     QueueSample,
+    Resumed,
     Sampled,
+    StoodBy,
     UnitSample,
     WorkerExited,
     WorkerReady,
@@ -184,6 +188,10 @@ def everything(scene: Scene | None = None) -> Scene:
     say(IntentSet(target="w-2", intent="stop", reason="maintenance"), "operator.ann")
     say(OrphanReaped(pid=77, code=0), node)
     say(ClockStepped(step_ms=-7000), node)
+    say(KeeperReplaced(node="n1", pid=9), node)
+    say(LogRotated(unit="w-1", segment="w-1.log.000001.4096.gz", start=0, stop=4096, size=99), node)
+    say(StoodBy(node="n1", reason="disk full", free=4096), node)
+    say(Resumed(node="n1", free=1 << 30), node)
     say(Checkpointed(elf="healing", as_of=20, digest="abc"), node)
     scene.submit("t2")
     say(TaskMoved(task="t2", queue="q", to="r"), node)

@@ -151,8 +151,8 @@ def logs(
     if place.data is None:
         raise Failure("expected a data folder on this machine, got an address alone; try --data DIR")
     path = _log_file(place.data, name)
+    position = _show_last(path, lines)
     with path.open("rb") as file:
-        position = _show_last(path, lines)
         while follow:
             position = _show_new(file.fileno(), position)
             sys.stdout.flush()
@@ -175,22 +175,13 @@ def _log_file(data: Path, name: str) -> Path:
 
 
 def _show_last(path: Path, lines: int) -> int:
-    """Print the last lines and return where the file ended; what was archived out of it is a hole."""
-    size = path.stat().st_size
-    data = b""
-    with path.open("rb") as file:
-        at = size
-        while at > 0 and data.count(b"\n") <= lines:
-            step = min(_CHUNK, at)
-            at -= step
-            data = os.pread(file.fileno(), step, at) + data
-            if b"\0" in data:
-                data = data.rpartition(b"\0")[2]
-                break
-    wanted = data.splitlines(keepends=True)[-lines:] if lines > 0 else []
-    sys.stdout.buffer.write(b"".join(wanted))
+    """Print the last lines, those of parts that were cut off included, and return where the file ended."""
+    from actors.log_parts import last_lines
+
+    found, position = last_lines(path, lines)
+    sys.stdout.buffer.write(b"".join(found))
     sys.stdout.flush()
-    return size
+    return position
 
 
 def _show_new(descriptor: int, position: int) -> int:
