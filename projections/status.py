@@ -44,8 +44,8 @@ class Status(Struct):
     mana: dict[str, Mana] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     waiting: dict[str, dict[str, int]] = field(default_factory=dict)
-    ends: dict[str, dict[int, int]] = field(default_factory=dict)
-    arrivals: dict[str, dict[int, int]] = field(default_factory=dict)
+    ends: dict[str, dict[str, int]] = field(default_factory=dict)
+    arrivals: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def apply(self, event: Recorded) -> None:
         """Fold one event."""
@@ -212,17 +212,18 @@ class Status(Struct):
         return round(sum(levels) / len(levels)) if levels else 0
 
 
-def _mark(counts: dict[int, int], at: int) -> None:
+def _mark(counts: dict[str, int], at: int) -> None:
     """Count in slots of ten seconds and forget what is older than the window: constant memory at any rate."""
     slot = at // _SLOT
-    if slot in counts:
-        counts[slot] += 1
+    key = str(slot)
+    if key in counts:
+        counts[key] += 1
         return
-    counts[slot] = 1
-    for old in [old for old in counts if old < slot - _RATE_WINDOW // _SLOT]:
+    counts[key] = 1
+    for old in [old for old in counts if int(old) < slot - _RATE_WINDOW // _SLOT]:
         del counts[old]
 
 
-def _since(counts: dict[int, int] | None, start: int) -> int:
+def _since(counts: dict[str, int] | None, start: int) -> int:
     """Sum the slots that end after `start`."""
-    return sum(count for slot, count in (counts or {}).items() if (slot + 1) * _SLOT > start)
+    return sum(count for slot, count in (counts or {}).items() if (int(slot) + 1) * _SLOT > start)
