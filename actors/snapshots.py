@@ -10,7 +10,6 @@ from msgspec import Raw, Struct
 
 from actors.elves import Policy
 from actors.elves.deliberation import Mind, decode_mind, encode_mind, new_mind
-from events.codec import canonical
 
 _log = logging.getLogger("elf.snapshots")
 
@@ -63,7 +62,7 @@ class Snapshots:
 
     def keep(self, name: str, position: int, state: Struct) -> str:
         """Write another fold's state in one step and return its digest."""
-        return self._write(name, position, canonical(state))
+        return self._write(name, position, msgspec.json.encode(state))
 
     def forget_beyond(self, position: int) -> None:
         """Remove what knows more than the log holds: it was folded from events that were lost."""
@@ -91,8 +90,12 @@ class Snapshots:
         digest = digest_of_bytes(data)
         snapshot = _Snapshot(self.zone, position, digest, Raw(data))
         temporary = self._folder / f".{name}.new"
-        temporary.write_bytes(msgspec.json.encode(snapshot))
-        temporary.replace(self._folder / f"{name}.json")
+        try:
+            temporary.write_bytes(msgspec.json.encode(snapshot))
+            temporary.replace(self._folder / f"{name}.json")
+        except OSError as problem:
+            # The next start folds more; the log itself is not concerned.
+            _log.warning("%s: no snapshot was written: %s", name, problem.strerror)
         return digest
 
 
