@@ -16,11 +16,13 @@ from actors.snapshots import digest_of_bytes, pure_zone
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.observations import DeciderResumed, LeaseTaken
+from projections.timeline import Timeline
 
 Source = Callable[[], Iterator[Sequence[Recorded]]]
 
-# A decision that its node could not write any more before it died: so long before its last word at most.
-_UNWRITTEN_US = 5_000_000
+# A decision that its node could not write any more before it died: so long before its last word at most. The recorder
+# tries for 100 s, and what has no answer then makes its elf fail and come back.
+_UNWRITTEN_US = 110_000_000
 # Where the batch stands in its envelope, not what was decided.
 _PLACE = ("ordinal", "size")
 
@@ -137,6 +139,9 @@ class _Auditor:
             self._waiting = self._in_flight_until = 0
         if self._deciding(event) and (is_trigger(self._policy, event) or self._resumes(event)):
             self._waiting = event.position
+        if self._away(event.position):
+            # What it was waiting for ended with it.
+            self._waiting = 0
         if self._waiting and event.position >= self._in_flight_until:
             self._ask(event.position)
         recorded = self._index.checkpoints.get((self._policy.name, event.position))
@@ -151,9 +156,10 @@ class _Auditor:
         epoch = self._mind.view.timeline.epoch
         if not epoch or event.position > self._index.alive_until.get(epoch, 0):
             return False
-        return not any(
-            after < event.position < back for after, back in self._index.absences.get(self._policy.name, ())
-        )
+        return not self._away(event.position)
+
+    def _away(self, position: int) -> bool:
+        return any(after < position < back for after, back in self._index.absences.get(self._policy.name, ()))
 
     def _ask(self, as_of: int) -> None:
         trigger, self._waiting = self._waiting, 0
@@ -184,11 +190,17 @@ class _Auditor:
             else:
                 self._compare_one(name, decided, again)
         timeline = self._mind.view.timeline
-        if not recorded and self._index.could_be_unwritten(timeline.epoch, timeline.now, _UNWRITTEN_US):
+        if left and not recorded and (until := self._unwritten_until(timeline)):
             self._report.unwritten += len(left)
+            self._in_flight_until = until
             return
         for again in left.values():
             self._add("", "missing", again, "decision", None, _short(again))
+
+    def _unwritten_until(self, timeline: Timeline) -> int:
+        return self._index.unwritten_until(
+            self._policy.name, timeline.epoch, timeline.position, timeline.now, _UNWRITTEN_US
+        )
 
     def _compare_one(self, name: str, decided: Decided, again: Decided) -> None:
         different = [

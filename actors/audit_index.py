@@ -9,6 +9,9 @@ from events.envelope import Recorded
 from events.observations import DeciderResumed, LeaseTaken, NodeStarted, NodeStopping
 from events.outcomes import Checkpointed
 
+# A position behind every log's end.
+NEVER = 1 << 62
+
 
 class Index(Struct):
     """One walk over a log. Positions and forest times; batches by (elf, epoch, as_of), in log order."""
@@ -16,6 +19,7 @@ class Index(Struct):
     events: int = 0
     last: int = 0
     batches: dict[tuple[str, int, int], list[tuple[int, str, Decided]]] = field(default_factory=dict)
+    batches_of: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     alive_until: dict[int, int] = field(default_factory=dict)
     last_word_at: dict[int, int] = field(default_factory=dict)
     ended_in_order: set[int] = field(default_factory=set)
@@ -46,18 +50,29 @@ class Index(Struct):
         match event.body:
             case Decided() as decided:
                 key = (decided.elf, decided.epoch, decided.as_of)
+                self.batches_of.setdefault((decided.elf, decided.epoch), []).append(decided.as_of)
                 self.batches.setdefault(key, []).append((event.position, event.id, decided))
             case NodeStarted() as started:
                 self.starts.append(started)
             case NodeStopping():
                 self.ended_in_order.add(epoch)
             case DeciderResumed(elf=elf, after=after):
-                self.absences.setdefault(elf, []).append((after, event.position))
+                # One that was still reading the past when it failed was not away before its node led.
+                self.absences.setdefault(elf, []).append((max(after, epoch), event.position))
             case Checkpointed(elf=elf, as_of=as_of, digest=digest):
                 self.checkpoints[elf, as_of] = digest
             case _:
                 return
 
-    def could_be_unwritten(self, epoch: int, now: int, within: int) -> bool:
-        """Tell whether a node may have died between deciding at `now` and writing it down."""
-        return epoch not in self.ended_in_order and self.last_word_at.get(epoch, 0) - now <= within
+    def unwritten_until(self, elf: str, epoch: int, as_of: int, now: int, within: int) -> int:
+        """Return up to where a batch may have been on its way without ever reaching the log; 0 for nowhere.
+
+        It is lost when its elf fails, or its node dies, before it is durable. An elf with a batch on its way decides
+        nothing else, so nothing of it may stand in between.
+        """
+        following = [of for of in self.batches_of.get((elf, epoch), ()) if of > as_of]
+        for after, back in self.absences.get(elf, ()):
+            if as_of <= after and all(of >= back for of in following):
+                return back
+        died = epoch not in self.ended_in_order and self.last_word_at.get(epoch, 0) - now <= within
+        return NEVER if died and not following else 0

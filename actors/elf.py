@@ -15,7 +15,7 @@ from actors.journal import Journal, fenced
 from actors.runtime import Actor, Watcher, tell
 from actors.snapshots import Snapshots
 from events.envelope import Recorded
-from events.log import Conflict, Entry, Receipt
+from events.log import Conflict, Entry, LogUnreachable, Receipt
 from events.observations import DeciderResumed, LeaseTaken
 from events.outcomes import Checkpointed
 from events.subjects import LEASE
@@ -130,7 +130,10 @@ class ElfActor(Actor):
         if isinstance(result, Conflict):
             self._give_way(f"{self.name}: {result}")
             return
-        # No room or no answer: the same decisions are said again; their ids make that harmless.
+        if isinstance(result, LogUnreachable):
+            # Whether they stand is to be read and not guessed: the log knows ids for two minutes only.
+            raise result
+        # No room: the same decisions are said again; their ids make that harmless.
         _log.warning("%s cannot write its decisions: %s", self.name, result)
         ref = self.actor_ref
         self._clock.later(_AGAIN_S, lambda: _again(ref))

@@ -1,11 +1,12 @@
 """Carries out what was decided: reads acts from the log, gives them to the units' actors, reports every exit."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import pykka
-from msgspec import Struct
 
 from actors.adoption import (
     Adopted,
@@ -19,7 +20,7 @@ from actors.adoption import (
     verdict,
 )
 from actors.clock import Clock
-from actors.executor_orders import Orphaned, StopAll, TakeOver
+from actors.executor_orders import Alive, Orphaned, StopAll, TakeOver
 from actors.feed import Chunk, Subscription
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper, KeeperGone
@@ -44,13 +45,6 @@ _log = logging.getLogger("elf.executor")
 DRAIN_CAP_S = 600.0
 
 
-class Alive(Struct, frozen=True):
-    """A living process of a unit: what there is to sample."""
-
-    generation: int
-    identity: Identity
-
-
 class Executor(Actor):
     """The hands. One WorkerActor for each unit; what it knows it knows from the log and from the keeper."""
 
@@ -66,6 +60,7 @@ class Executor(Actor):
         subscribe: Callable[[Subscription], None],
         publish: Callable[[str, bytes], None],
         living: Callable[[dict[str, Alive]], None],
+        give_back: Callable[[str, Sequence[int]], None],
         watch_stray: Callable[[Stray], bool],
         snapshots: Snapshots,
     ) -> None:
@@ -79,6 +74,7 @@ class Executor(Actor):
         self._subscribe = subscribe
         self._publish = publish
         self._tell_living = living
+        self._give_back_unclaimed = give_back
         self._watch_stray = watch_stray
         self._snapshots = snapshots
         self._orphaned = False
@@ -87,6 +83,7 @@ class Executor(Actor):
         self._epoch = 0
         self._workers: dict[str, pykka.ActorRef[WorkerActor]] = {}
         self._stopping: StopAll | None = None
+        self._ends = False
         self._reported: set[tuple[str, int]] = set()
         self._asked: set[str] = set()
         self._ended: set[str] = set()
@@ -120,9 +117,11 @@ class Executor(Actor):
                     self._look_after(self._hands.units.units.values())
             case StopAll():
                 self._stopping = message
+                self._ends = True
                 self._stop_next()
-            case Down(name=name):
-                self._workers.pop(name, None)
+            case Down(name=name, error=error):
+                # What it was about to do nobody knows: taking over again settles it by what is real.
+                raise RuntimeError(f"{name}: {error}")
             case (str() as unit, int() as number):
                 self._worker(unit).tell(number)
             case _:
@@ -159,9 +158,9 @@ class Executor(Actor):
                     self._look_after([self._hands.units.get(unit)])
             case IntentSet(intent=intent, target=target):
                 self._told(target, intent)
-            case EffectVerified(decision="", target=target) | EffectFailed(decision="", target=target):
+            case EffectVerified(decision=of, target=target) | EffectFailed(decision=of, target=target):
                 if self._stopping:
-                    self._ended.add(target)
+                    self._ended |= set() if of else {target}
                     self._stop_next()
             case _:
                 return
@@ -171,6 +170,9 @@ class Executor(Actor):
 
     def _act(self, decision: str, decided: Decided) -> None:
         match decided.action:
+            case StartUnit() if self._ends:
+                failed = EffectFailed(decision=decision, target=decided.target, error="the node ends")
+                self._journal.write(failed, cause=decision)
             case StartUnit(generation=generation):
                 self._worker(decided.target).tell(Start(decision, generation))
             case StopUnit(generation=generation):
@@ -190,9 +192,8 @@ class Executor(Actor):
         plan = self._plan(unit)
         if plan is None or not plan.queue:
             return 0.0
-        timeout = next(
-            (queue.timeout_s for queue in self._hands.settings.queues if queue.name == plan.queue), 0.0
-        )
+        queues = self._hands.settings.queues
+        timeout = next((queue.timeout_s for queue in queues if queue.name == plan.queue), 0.0)
         return min(DRAIN_CAP_S, timeout)
 
     def _worker(self, unit: str) -> pykka.ActorRef[WorkerActor]:
@@ -200,7 +201,7 @@ class Executor(Actor):
         if worker is None or not worker.is_alive():
             ref = self.actor_ref
             worker = WorkerActor.start(
-                lambda down: _report(ref, down),
+                partial(tell, ref),
                 self._node,
                 lambda: self._plan(unit),
                 unit,
@@ -213,13 +214,7 @@ class Executor(Actor):
             self._workers[unit] = worker
             known = self._hands.units.units.get(unit)
             if known and known.alive:
-                worker.tell(
-                    Adopt(
-                        known.generation,
-                        known.nonce,
-                        self._identity(known),
-                    )
-                )
+                worker.tell(Adopt(known.generation, known.nonce, self._identity(known)))
         return worker
 
     def _ask_to_drain(self, pool: str, unit: str) -> None:
@@ -275,6 +270,10 @@ class Executor(Actor):
         for claim in self._hands.custody.held_by(unit, generation):
             if claim.delivery:
                 self._publish(claim.delivery, b"-NAK")
+        plan = self._plan(unit)
+        waiting = self._hands.custody.waiting.get(plan.queue) if plan else None
+        if plan and waiting:
+            self._give_back_unclaimed(plan.queue, [*waiting.values()])
 
     def _say_living(self) -> None:
         """Tell the sampler whom to look at."""
@@ -290,7 +289,7 @@ class Executor(Actor):
 
     def _maybe_take_over(self) -> None:
         order = self._take_over
-        if order is None or self.position < order.epoch:
+        if order is None or self.position < max(order.epoch, order.behind):
             return
         self._take_over = None
         self._epoch = order.epoch
@@ -309,6 +308,7 @@ class Executor(Actor):
         early, self._early = self._early, []
         for ended in early:
             self._exited(ended)
+        self._stop_next()
         order.done()
 
     def _found(self, finding: Finding) -> None:
@@ -373,14 +373,18 @@ class Executor(Actor):
     def _stop_next(self) -> None:
         """End those that nobody living depends on; the rest follows as these are gone."""
         order = self._stopping
-        if order is None:
+        if order is None or not self._epoch:
             return
         living = [
             unit
             for unit in self._hands.units.units.values()
-            if (unit.alive or unit.name in self._asked) and unit.name not in self._ended
+            if (unit.alive or self._hands.busy(unit.name) or unit.name in self._asked)
+            and unit.name not in self._ended
         ]
         if not living:
+            # Children that outlived a crashed parent are nobody's otherwise.
+            for name in self._hands.units.units:
+                self._processes.sweep(f"{self._node}:{name}:", signal.SIGKILL)
             self._stopping = None
             order.done()
             return
@@ -392,7 +396,3 @@ class Executor(Actor):
 
 def _stray(unit: Unit, identity: Identity) -> Stray:
     return Stray(unit.name, unit.generation, unit.nonce, identity)
-
-
-def _report(executor: Any, down: Down) -> None:
-    tell(executor, down)

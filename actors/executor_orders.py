@@ -1,15 +1,18 @@
-"""What the executor can be told, beside what it reads in the log."""
+"""What the executor can be told, beside what it reads in the log, and whom it tells the sampler to look at."""
 
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from actors.process import Identity
+
 
 class TakeOver(Struct, frozen=True):
-    """This node leads since that position; what lives under the keeper is to be taken over once all is folded."""
+    """This node leads since the position `epoch`; what lives is to be taken over once all up to `behind` is folded."""
 
     epoch: int
     done: Callable[[], object]
+    behind: int = 0
 
 
 class Orphaned(Struct, frozen=True):
@@ -20,3 +23,10 @@ class StopAll(Struct, frozen=True):
     """End every unit in the reverse order of their dependencies; `done` is called when none is left."""
 
     done: Callable[[], object]
+
+
+class Alive(Struct, frozen=True):
+    """A living process of a unit: what there is to sample."""
+
+    generation: int
+    identity: Identity

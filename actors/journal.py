@@ -1,5 +1,6 @@
 """The node's own pen: addresses, dates and signs events and gives them to the bus."""
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -8,7 +9,11 @@ from actors.clock import Clock
 from actors.recorder import Done
 from events.envelope import Envelope
 from events.event import Event
-from events.log import Entry, Expect, Receipt, entry
+from events.log import Entry, Expect, LogFull, LogUnreachable, Receipt, entry
+
+_log = logging.getLogger("elf.journal")
+
+_AGAIN_S = 1.0
 
 
 class Journal:
@@ -42,17 +47,22 @@ class Journal:
         self.append(entries, done)
 
     def append(self, entries: Sequence[Entry], done: Done | None = None) -> None:
-        """Append one group."""
-        self._bus.append(entries, done or _nothing)
+        """Append one group. What nobody waits for is said again until the log has it: facts are not dropped."""
+        self._bus.append(entries, done or self._until_stored(entries))
+
+    def _until_stored(self, entries: Sequence[Entry]) -> Done:
+        def said(result: Receipt | Exception) -> None:
+            if isinstance(result, LogFull | LogUnreachable):
+                self._clock.later(_AGAIN_S, lambda: self._bus.append(entries, said))
+            elif isinstance(result, Exception):
+                _log.error("%s is not written: %s", entries[0].subject, result)
+
+        return said
 
 
 def fenced(envelope: Envelope, lease: str, epoch: int) -> Entry:
     """Address an envelope so that the server refuses it once another node took the lease."""
     return entry(envelope, Expect(lease, epoch))
-
-
-def _nothing(_: Receipt | Exception) -> None:
-    return None
 
 
 def told(tell: Callable[[object], object], message: Callable[[Receipt | Exception], object]) -> Done:

@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.elf import Due
-from actors.executor import Alive
+from actors.executor_orders import Alive
 from actors.journal import Journal
 from actors.process import Sample
 from actors.processes import Processes
 from actors.runtime import Actor, Watcher, tell
+from events.log import Receipt
 from events.observations import ClockStepped, QueueSample, Sampled, UnitSample
 
 _log = logging.getLogger("elf.sampler")
@@ -109,6 +110,9 @@ class Sampler(Actor):
                 self._due[elf] = at
                 if self._running:
                     self._plan()
+            case "unwritten":
+                # What had moved is not in the log: the next frame says everything.
+                self._last_full = -FULL_EVERY_S
             case Begin():
                 self._running = True
                 self._look()
@@ -139,7 +143,10 @@ class Sampler(Actor):
             self._last_full = now
         self._written |= {sample.unit: sample for sample in moved}
         self._queues_written |= {sample.queue: sample for sample in queues}
-        self._journal.write(Sampled(full=full, units=moved, queues=queues))
+        ref = self.actor_ref
+        self._journal.write(
+            Sampled(full=full, units=moved, queues=queues), done=lambda result: _unless_stored(ref, result)
+        )
         self._suspect = any(_is_suspect(sample) for sample in units)
         self._plan()
 
@@ -225,6 +232,11 @@ def read_beat(data: bytes) -> Beat | None:
         return msgspec.json.decode(data, type=Beat)
     except msgspec.DecodeError:
         return None
+
+
+def _unless_stored(ref: Any, result: Receipt | Exception) -> None:
+    if isinstance(result, Exception):
+        tell(ref, "unwritten")
 
 
 def _pass(ref: Any, message: object) -> None:

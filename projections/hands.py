@@ -43,3 +43,7 @@ class Hands(Struct):
             case _:
                 pass
         self.position = event.position
+
+    def busy(self, unit: str) -> bool:
+        """Tell whether an act on the unit is open."""
+        return any(standing.busy(unit) for standing in self.standing.values())

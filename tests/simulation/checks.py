@@ -117,9 +117,9 @@ def _folds_agree(made: World) -> None:
                     raise Broken(f"{body.text}: costs {body.cost}, there are {mind.mana.level}")
                 _one_at_a_time(mind.view.standing, body, event.position)
             fold(policy, mind, event)
-            if isinstance(elf, ElfActor) and elf.position == event.position:
-                if encode_mind(mind) != encode_mind(elf._decider.mind):
-                    raise Broken(f"{policy.name}: fold from zero differs at {event.position}")
+            here = isinstance(elf, ElfActor) and elf.position == event.position
+            if here and encode_mind(mind) != encode_mind(elf._decider.mind):  # type: ignore[union-attr]
+                raise Broken(f"{policy.name}: fold from zero differs at {event.position}")
 
 
 def _one_at_a_time(standing: Standing, decided: Decided, position: int) -> None:

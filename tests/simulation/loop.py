@@ -113,3 +113,8 @@ class StepLoop(asyncio.AbstractEventLoop):
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         return None
+
+
+def step_loop(agenda: Agenda) -> StepLoop:
+    """Return a loop; sockets and signals, which the protocol has too, are not for it."""
+    return StepLoop(agenda)  # type: ignore[abstract]

@@ -150,6 +150,11 @@ class Machine:
         being = self._find(identity)
         return being.state if being else "X"
 
+    def leader(self, marker: str) -> Identity | None:
+        """See `Processes.leader`."""
+        found = [being for being in self.living() if being.main and being.marker == marker]
+        return Identity(BOOT, found[0].pid, found[0].start) if found else None
+
     def members(self, marker: str, session: Identity | None) -> list[int]:
         """See `Processes.members`."""
         return [being.pid for being in self.family(marker, session.pid if session else 0)]
@@ -184,9 +189,7 @@ class Machine:
 
     def main(self, unit: str) -> Being | None:
         """Return the living main process of a unit."""
-        return next(
-            (being for being in self.living() if being.main and being.request.unit == unit), None
-        )
+        return next((being for being in self.living() if being.main and being.request.unit == unit), None)
 
     def family(self, marker: str, session: int) -> list[Being]:
         """Return everybody with a marker or of a session."""

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from actors.crew import Crew
-from actors.executor_orders import StopAll, TakeOver
+from actors.executor_orders import TakeOver
 from actors.feed import Feed
 from actors.journal import Journal
 from actors.keeper_client import Exit
 from actors.node import Node
-from actors.sampler import Beat, Begin, Heard
+from actors.sampler import Beat, Heard
 from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec, Supervisor
 from actors.units import Launch
@@ -23,7 +23,7 @@ from events.log import Receipt
 from events.observations import NodeStopped, NodeStopping, QueueSample
 from events.settings import Settings
 from tests.simulation.agenda import Agenda, VirtualClock
-from tests.simulation.loop import StepLoop
+from tests.simulation.loop import step_loop
 from tests.simulation.machine import Machine
 from tests.simulation.server import Server, SimBus
 
@@ -76,7 +76,7 @@ class SimNode(Node):
         self._fatal = ""
         self._wake = threading.Event()
         self.epoch = 0
-        self.loop = StepLoop(agenda)
+        self.loop = step_loop(agenda)
         self._bus = SimBus(server, self.loop)
         self.clock = VirtualClock(agenda)
         self._clock = self.clock  # type: ignore[assignment]
@@ -126,7 +126,7 @@ class SimNode(Node):
         self._crew.readers.discard("projector")
         await self._feed.start_with(self._crew.readers - {"projector"})
         self._listen_to_keeper()
-        self._crew.tell("executor", TakeOver(self.epoch, lambda: self._crew.tell("sampler", Begin())))
+        self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
         self.leads = True
 
     def _listen_to_keeper(self) -> None:
@@ -150,7 +150,7 @@ class SimNode(Node):
         """Begin to end in order, as SIGTERM asks."""
         self._ending = "SIGTERM"
         self._journal.write(NodeStopping(node=NAME, reason="SIGTERM"))
-        self._crew.tell("executor", StopAll(self._all_stopped))
+        self._crew.stop_all(self._all_stopped)
 
     def _all_stopped(self) -> None:
         def done(_: Receipt | Exception) -> None:

@@ -190,7 +190,7 @@ class SimBus(Bus):
     """The node's bus on a stepped loop: its own code above, our server below."""
 
     def __init__(self, server: Server, loop: StepLoop) -> None:
-        self._loop = loop  # type: ignore[assignment]
+        self._loop = loop
         self._tasks = set()
         self.log = Line(server, loop)
         self.recorder = Recorder(self.log)

@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections import deque
 from collections.abc import Iterator
+from functools import partialmethod
 from random import Random
 from typing import Any
 
@@ -151,13 +152,17 @@ class Stage:
         actor._actor_loop_teardown()
 
 
+def _enter(actor: Actor, stage: Stage) -> None:
+    stage.enter(actor)
+
+
 @contextlib.contextmanager
 def stepping(stage: Stage) -> Iterator[None]:
     """Let all our actors that start now act on the stage instead of in threads."""
     hooks = {
         "_create_actor_inbox": staticmethod(Inbox),
         "_create_future": staticmethod(type("StageAnswer", (Answer,), {"stage": stage})),
-        "_start_actor_loop": lambda actor: stage.enter(actor),
+        "_start_actor_loop": partialmethod(_enter, stage),
     }
     for name, hook in hooks.items():
         setattr(Actor, name, hook)

@@ -33,7 +33,7 @@ class Result(Struct):
 
 def run(seed: int, early: bool = False) -> Result:
     """Run one seed."""
-    with tempfile.TemporaryDirectory(prefix="elf-sim-", dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="elf-sim-", dir=_memory()) as folder:  # noqa: SIM117
         with world(seed, Path(folder), early) as made:
             result = Result(seed)
             try:
@@ -55,7 +55,7 @@ def run(seed: int, early: bool = False) -> Result:
 
 
 def _memory() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def _digest(made: World) -> str:
@@ -73,7 +73,7 @@ def _play(made: World) -> None:
     made.run(STORM_S)
     _calm(made)
     deadline = made.agenda.now + CALM_S
-    while not (what := settled(made)) == "":
+    while what := settled(made):
         if made.agenda.now >= deadline:
             raise Broken(f"not settled within {CALM_S:g} s of calm: {what}")
         made.run(made.agenda.now + 20.0)
@@ -95,6 +95,10 @@ def _calm(made: World) -> None:
         made.begin()
 
 
+def _has_stopped(made: World) -> bool:
+    return made.node is None or made.node.stopped
+
+
 def _stop(made: World) -> None:
     """End in order: no process may be left."""
     for _ in range(100):
@@ -104,11 +108,11 @@ def _stop(made: World) -> None:
     assert made.node
     made.node.order_stop()
     deadline = made.agenda.now + 300.0
-    while made.node and not made.node.stopped:
+    while not _has_stopped(made):
         if made.agenda.now >= deadline:
             raise Broken("the node does not end within 300 s")
         made.run(made.agenda.now + 1.0)
-    if made.node is None:
+    if made.node is None:  # it may have failed meanwhile
         raise Broken(f"the node failed while it ended: {made.hurts[-1]}")
     left = [being.marker for being in made.machine.living()]
     if left:
@@ -187,7 +191,9 @@ class Storm:
         self._note("server away")
         weather = self._made.weather
         weather.down = True
-        self._made.agenda.at(self._chance.choice((0.1, 2.0, 20.0, 130.0)), lambda: setattr(weather, "down", False))
+        self._made.agenda.at(
+            self._chance.choice((0.1, 2.0, 20.0, 130.0)), lambda: setattr(weather, "down", False)
+        )
 
     def _full(self) -> None:
         self._note("log full")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from actors.sampler import Beat
@@ -13,7 +13,7 @@ from events.observations import QueueSample, WorkerExited, WorkerReady
 from events.subjects import task_filter
 from events.tasks import TaskCancelled, TaskDied, TaskFailed, TaskFinished, TaskStarted, TaskSubmitted
 from tests.simulation.agenda import Agenda
-from tests.simulation.loop import StepLoop
+from tests.simulation.loop import step_loop
 from tests.simulation.machine import Being
 from tests.simulation.server import Line, Server
 
@@ -62,17 +62,22 @@ class Queue:
 
     def sample(self) -> QueueSample:
         """Say how full it is."""
-        self_pending = len(self.waiting)
-        return QueueSample(QUEUE, self_pending, len(self.out), 1, 0)
+        return QueueSample(QUEUE, len(self.waiting), len(self.out), 1, 0)
 
 
 class Runner:
     """One runner process; its loop ends with it. `early` is a mutation: acknowledged before it is stored."""
 
     def __init__(
-        self, agenda: Agenda, server: Server, queue: Queue, being: Being, beat: Callable[[Beat], None], early: bool
+        self,
+        agenda: Agenda,
+        server: Server,
+        queue: Queue,
+        being: Being,
+        beat: Callable[[Beat], None],
+        early: bool,
     ) -> None:
-        self.loop = StepLoop(agenda)
+        self.loop = step_loop(agenda)
         self.silent = False
         self.draining = False
         self._agenda = agenda
@@ -105,9 +110,9 @@ class Runner:
                 await self._handle(*got)
 
     async def _handle(self, delivery: str, task: str, delivered: int) -> None:
-        filter = task_filter(QUEUE, task)
+        prefix = task_filter(QUEUE, task)
         while True:
-            last = await self._read(filter)
+            last = await self._read(prefix)
             attempt = self._attempt(last, delivered)
             if attempt is None:
                 self._queue.done(delivery)
@@ -125,7 +130,7 @@ class Runner:
                 nonce=self._being.request.nonce,
                 delivery=delivery,
             )
-            position = await self._say(claim, Expect(filter, last.position))
+            position = await self._say(claim, Expect(prefix, last.position))
             if position:
                 break
         await asyncio.sleep(self._agenda.chance.expovariate(1.0))
@@ -139,7 +144,7 @@ class Runner:
             attempt=attempt,
             claim=position,
         )
-        await self._say(finished, Expect(filter, position))
+        await self._say(finished, Expect(prefix, position))
         self._queue.done(delivery)
 
     def _attempt(self, last: Recorded, delivered: int) -> int | None:
@@ -179,12 +184,8 @@ class Runner:
                 receipt: Receipt = await self._line.append([item])
             except Conflict:
                 # After a long silence an id is forgotten and our own event is in the way.
-                ours = next((e.position for e in self._line._server.memory.events if e.id == name), 0)
-                return ours
+                return next((e.position for e in self._line._server.memory.events if e.id == name), 0)
             except (LogUnreachable, LogFull):
                 await asyncio.sleep(0.25)
                 continue
             return receipt.positions[0]
-
-
-Work = Coroutine[Any, Any, None]

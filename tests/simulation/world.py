@@ -35,7 +35,7 @@ from tests.simulation.stepping import Stage, stepping
 from tests.simulation.tasks import QUEUE, Queue, Runner
 
 STORM_S = 90.0
-CALM_S = 9_000.0
+CALM_S = 4_500.0
 _CHECKPOINT_EVERY = 60
 # What happens within this time may overtake an actor whose mail waits.
 _LAZY_S = 0.05
