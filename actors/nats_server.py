@@ -93,6 +93,19 @@ async def ensure_stream(connection: Connection, replicas: int = 1) -> dict[str, 
     return answer
 
 
+async def limit_stream(connection: Connection, spare: int) -> None:
+    """Let the stream LOG grow by `spare` bytes: at its limit it refuses instead of filling the disk."""
+    info = await jetstream_api(connection, f"STREAM.INFO.{LOG}", None, 5.0)
+    if "error" in info:
+        return
+    before, wanted = info["config"]["max_bytes"], info["state"]["bytes"] + max(spare, 1)
+    if before <= 0 or abs(wanted - before) > 0.05 * before:
+        config = info["config"] | {"max_bytes": wanted}
+        answer = await jetstream_api(connection, f"STREAM.UPDATE.{LOG}", config, 5.0)
+        if "error" in answer:
+            raise LogUnreachable(f"expected a limit for {LOG}, got {answer['error']['description']}")
+
+
 async def ensure_queue(connection: Connection, queue: str, slots: int) -> None:
     """Create or update the consumer of a pull queue. Backlog = its pending + its unacknowledged messages."""
     config = {
@@ -117,6 +130,23 @@ def write_address(data: Path, url: str, node: str, marker: str) -> None:
     """Tell the command line where the server of this data folder is."""
     path = data / "node.json"
     write_secret(path, msgspec.json.encode({"node": node, "nats_url": url, "marker": marker}))
+
+
+async def give_back(connection: Connection, queue: str, positions: Sequence[int]) -> None:
+    """Have those of these submissions delivered again at once that were delivered and not acknowledged.
+
+    Of what nobody holds, or holds no more, the server makes nothing; who holds one still has claimed it by the time
+    that another is handed it.
+    """
+    info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{queue}", None, 2.0)
+    if "error" in info or not info["num_ack_pending"]:
+        return
+    delivered = info["delivered"]
+    for position in positions:
+        if position > delivered["stream_seq"]:
+            break
+        reply = f"$JS.ACK.{LOG}.q_{queue}.1.{position}.{delivered['consumer_seq']}.0.0"
+        await connection.client.publish(reply, b"-NAK")
 
 
 async def queue_states(connection: Connection, names: Sequence[str]) -> tuple[QueueSample, ...]:

@@ -30,7 +30,7 @@ from events.tasks import (
     TaskSubmitted,
 )
 
-# A task that another living runner has claimed is left to it for two deliveries.
+# A task that another runner has claimed is left to it, for two deliveries if nobody knows whether that one lives.
 _ELSEWHERE_S = 5.0
 _PATIENCE = 2
 _FULL_S = 5.0
@@ -163,7 +163,7 @@ class Claims:
         if last is None:
             self._leave(job, GONE)
             return
-        fate = Fate(False)
+        fate = Fate(None)
         if isinstance(last.body, TaskStarted):
             if self._mine(last.body):
                 job.attempt, job.nonce = last.body.attempt, last.body.nonce
@@ -270,10 +270,11 @@ class Claims:
         self._dropped()
 
 
-def read(last: Recorded, job: Job, limit: int, deaths: int, gone: bool, now: float) -> Reading:
+def read(last: Recorded, job: Job, limit: int, deaths: int, gone: bool | None, now: float) -> Reading:
     """Say what a task's last event asks for. `now` in seconds since 1970, for the delay of a retry.
 
-    `limit` bounds the attempts; a task with so many `deaths` has one more, its trial.
+    `limit` bounds the attempts; a task with so many `deaths` has one more, its trial. `gone`: whether the runner of
+    the last claim has ended, None when nobody knows; then it is waited for twice.
     """
     body = last.body
     match body:
@@ -292,7 +293,7 @@ def read(last: Recorded, job: Job, limit: int, deaths: int, gone: bool, now: flo
                 return Reading("wait", wait_s=rest)
             return Reading("claim", body.attempt + 1, body.deaths)
         case TaskStarted():
-            if not gone and job.delivered <= _PATIENCE:
+            if gone is False or (gone is None and job.delivered <= _PATIENCE):
                 return Reading("wait", wait_s=_ELSEWHERE_S)
             return Reading("settle")
         case _:

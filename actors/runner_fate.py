@@ -19,9 +19,9 @@ _TAIL = 64 * 1024
 
 
 class Fate(Struct, frozen=True):
-    """`over`: the runner is gone. `executing`: whether it was at work on the task; None when nobody knows."""
+    """`over`: the runner is gone, `executing`: it was at work on the task; None when nobody knows."""
 
-    over: bool
+    over: bool | None
     executing: bool | None = None
     exited: WorkerExited | None = None
 
@@ -41,8 +41,8 @@ class Fates:
         exited = last.body if last and isinstance(last.body, WorkerExited) else None
         if exited and exited.generation < claim.generation:
             exited = None
-        over = exited is not None
-        over = over or (claim.unit == self._spec.unit and claim.generation <= self._spec.generation)
+        own = claim.unit == self._spec.unit and claim.generation <= self._spec.generation
+        over = True if exited is not None or own else None
         if self._folder is None:
             return Fate(over, None, exited)
         over = over or is_over(self._folder, claim.unit, claim.generation)

@@ -67,12 +67,12 @@ def executing(folder: Path, unit: str, generation: int) -> set[str] | None:
         return None
 
 
-def is_over(folder: Path, unit: str, generation: int) -> bool:
-    """Whether neither the runner nor a host of a generation lives; False when nobody knows."""
+def is_over(folder: Path, unit: str, generation: int) -> bool | None:
+    """Whether neither the runner nor a host of a generation lives; None when nobody knows."""
     try:
         descriptor = os.open(_path(folder, unit, generation), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

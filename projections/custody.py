@@ -1,4 +1,8 @@
-"""Who holds which task: claims by position, so that what a dead process held can be given back at once."""
+"""Who holds which task: claims by position, so that what a dead process held can be given back at once.
+
+A process may also have been handed tasks that it had not claimed yet. Only the broker knows which; they are among those
+that wait.
+"""
 
 from msgspec import Struct
 
@@ -11,7 +15,11 @@ from events.tasks import (
     TaskMoved,
     TaskReleased,
     TaskStarted,
+    TaskSubmitted,
 )
+
+# Tasks are handed out in order, so beyond so many only those that came first matter.
+_WAITING_LIMIT = 50_000
 
 
 class Claim(Struct, frozen=True):
@@ -26,14 +34,20 @@ class Claim(Struct, frozen=True):
 
 
 class Custody(Struct):
-    """Open claims by task."""
+    """Open claims by task, and by queue the positions of submissions that wait for their first claim."""
 
     claims: dict[str, Claim] = {}
+    waiting: dict[str, dict[str, int]] = {}
 
     def apply(self, event: Recorded) -> None:
         """Fold one event."""
         match event.body:
+            case TaskSubmitted(task=task, queue=queue, due=due):
+                tasks = self.waiting.setdefault(queue, {})
+                if not due and len(tasks) < _WAITING_LIMIT:
+                    tasks[task] = event.position
             case TaskStarted() as started:
+                self.waiting.get(started.queue, {}).pop(started.task, None)
                 self.claims[started.task] = Claim(
                     started.task,
                     started.queue,
@@ -43,14 +57,15 @@ class Custody(Struct):
                     started.delivery,
                 )
             case (
-                TaskFinished(task=task)
-                | TaskFailed(task=task)
-                | TaskReleased(task=task)
-                | TaskDied(task=task)
-                | TaskCancelled(task=task)
-                | TaskMoved(task=task)
+                TaskFinished(task=task, queue=queue)
+                | TaskFailed(task=task, queue=queue)
+                | TaskReleased(task=task, queue=queue)
+                | TaskDied(task=task, queue=queue)
+                | TaskCancelled(task=task, queue=queue)
+                | TaskMoved(task=task, queue=queue)
             ):
                 self.claims.pop(task, None)
+                self.waiting.get(queue, {}).pop(task, None)
             case _:
                 return
 

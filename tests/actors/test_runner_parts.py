@@ -93,14 +93,15 @@ def test_a_delivery_is_read_with_its_position_and_count() -> None:
         (TaskReleased(attempt=4, claim=8, deaths=3, **OWN), False, 2, Reading("claim", 4, 3)),
         (TaskDropped(task="t1", queue="q1"), False, 2, Reading("done")),
         (started(1), True, 2, Reading("settle")),
-        (started(1), False, 1, Reading("wait", wait_s=5.0)),
-        (started(1), False, 2, Reading("wait", wait_s=5.0)),
-        (started(1), False, 3, Reading("settle")),
+        (started(1), None, 1, Reading("wait", wait_s=5.0)),
+        (started(1), None, 2, Reading("wait", wait_s=5.0)),
+        (started(1), None, 3, Reading("settle")),
+        (started(1), False, 9, Reading("wait", wait_s=5.0)),
         (Unknown("task_sung", b"{}"), False, 2, Reading("strange", wait_s=30.0)),
     ],
 )
 def test_the_last_event_says_what_a_delivery_asks_for(
-    body: Event | Unknown, gone: bool, delivered: int, expected: Reading
+    body: Event | Unknown, gone: bool | None, delivered: int, expected: Reading
 ) -> None:
     assert read(last(body), job(delivered), 3, 3, gone, NOW) == expected
 
