@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from actors.config import Forest, Worker, expand
+from actors.confinement import cpu_base, cpu_group, home_of, prefix_of
 from actors.nats_server import ACK_WAIT_S
 from actors.runner_spec import Spec
 from events.codec import canonical
@@ -19,16 +20,13 @@ _MAIN = Path(__file__).resolve().parents[1] / "__main__.py"
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """One process to start; `rlimits`, `cpu_limit` and `user` are for whoever starts it, empty means none."""
+    """One process to start."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
     log: str
     kind: Kind
-    rlimits: dict[str, int] = {}
-    cpu_limit: float = 0.0
-    user: str = ""
 
 
 def launch_of(
@@ -42,32 +40,47 @@ def launch_of(
 ) -> Launch:
     """Return how to start one generation of a unit. Raises LookupError for a unit that no worker has.
 
-    `marker` becomes ELF_UNIT. `data` is the data folder if it is not the file's, `environ` the node's
-    environment if it is not this process's.
+    Where it is to run as another user or within limits, the tools that see to it stand before a plain command;
+    a runner puts them before its handler hosts and programs. It is the node's own and reads no PYTHON variable,
+    which are meant for the handler. `marker` becomes ELF_UNIT. `data` is the data folder if it is not the
+    file's, `environ` the node's environment if it is not this process's.
     """
     worker = forest.worker_of(unit)
     folder = data or Path(forest.node.data)
     given = os.environ if environ is None else environ
+    prefix = _prefix(worker, marker, unit)
     if worker.command:
         kind: Kind = "plain"
-        argv = worker.command
+        argv = (*prefix, *worker.command)
     else:
         kind = "call" if worker.call else "exec"
-        spec = _spec(forest, worker, unit, generation, folder / "spool" / f"{unit}.jsonl")
-        argv = (sys.executable, str(_MAIN), "runner", "--spec", canonical(spec).decode())
+        spec = _spec(forest, worker, unit, generation, folder / "spool" / f"{unit}.jsonl", prefix)
+        argv = (sys.executable, "-E", "-u", str(_MAIN), "runner", "--spec", canonical(spec).decode())
     return Launch(
         argv=argv,
         env=_environment(forest, worker, marker, given),
         cwd=worker.cwd or os.getcwd(),
         log=str(folder / "logs" / f"{unit}.log"),
         kind=kind,
-        rlimits=worker.rlimits,
-        cpu_limit=worker.cpu_limit,
-        user=worker.user,
     )
 
 
-def _spec(forest: Forest, worker: Worker, unit: str, generation: int, spool: Path) -> Spec:
+def _prefix(worker: Worker, marker: str, unit: str) -> tuple[str, ...]:
+    group = None
+    if worker.cpu_limit > 0:
+        base = cpu_base()
+        if base is None:
+            raise LookupError(
+                f"expected a cgroup for cpu_limit of {worker.name}, got none that may be written"
+            )
+        name = f"{marker.partition(':')[0] or 'forest'}.{unit}"
+        group = cpu_group(base, name, worker.cpu_limit)
+    return prefix_of(worker.rlimits, worker.user, group)
+
+
+def _spec(
+    forest: Forest, worker: Worker, unit: str, generation: int, spool: Path, prefix: tuple[str, ...]
+) -> Spec:
     queue = next(queue for queue in forest.queues if queue.name == worker.queue)
     return Spec(
         unit=unit,
@@ -85,6 +98,9 @@ def _spec(forest: Forest, worker: Worker, unit: str, generation: int, spool: Pat
         stop_wait_s=worker.stop_wait_s,
         ack_wait_s=ACK_WAIT_S,
         spool=str(spool),
+        logs=str(spool.parents[1] / "logs"),
+        redact=forest.log.redact,
+        prefix=prefix,
     )
 
 
@@ -97,5 +113,7 @@ def _environment(forest: Forest, worker: Worker, marker: str, given: Mapping[str
         "TZ": forest.node.timezone,
         "PYTHONUNBUFFERED": "1",
     }
+    if worker.user:
+        clean |= home_of(worker.user)
     own = {name: expand(value, given) for name, value in worker.env.items()}
     return {**clean, **own, "ELF_UNIT": marker}

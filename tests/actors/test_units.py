@@ -2,6 +2,8 @@
 
 import json
 import os
+import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +20,9 @@ NODE = {"PATH": os.environ["PATH"], "HOME": "/home/x", "SECRET": "s3cret", "LANG
 
 
 def spec_of(launch: Launch) -> dict[str, object]:
-    assert launch.argv[:4] == (sys.executable, str(ROOT / "__main__.py"), "runner", "--spec")
-    spec = json.loads(launch.argv[4])
+    assert launch.argv[:3] == (sys.executable, "-E", "-u")
+    assert launch.argv[3:6] == (str(ROOT / "__main__.py"), "runner", "--spec")
+    spec = json.loads(launch.argv[6])
     assert isinstance(spec, dict)
     return spec
 
@@ -79,32 +82,36 @@ def test_a_task_worker_starts_a_runner_that_is_told_everything_but_secrets(tmp_p
         "concurrency": 2,
         "timeout_s": 5.0,
         "max_attempts": 2,
+        "deaths": 3,
         "stop_wait_s": 3.0,
         "ack_wait_s": ACK_WAIT_S,
         "spool": str(tmp_path.resolve() / "data" / "spool" / "a-2.jsonl"),
+        "logs": str(tmp_path.resolve() / "data" / "logs"),
+        "redact": [],
+        "prefix": [],
     }
     assert launch.kind == "call"
     assert launch.env["TOKEN"] == "s3cret"
     assert not [word for word in launch.argv if "s3cret" in word]
 
 
-def test_an_exec_worker_and_what_only_the_starter_can_apply(tmp_path: Path) -> None:
+def test_an_exec_worker_and_what_confines_its_programs(tmp_path: Path) -> None:
     text = A.replace("call = 'm:f'", "exec = ['./tool', '--fast']")
-    text += "rlimits = { nofile = 64 }\ncpu_limit = 0.5\nuser = 'root'\n"
+    text += "rlimits = { nofile = 64, core = -1 }\nuser = 'nobody'\n"
     forest = forest_of(tmp_path, text)
 
     launch = launch_of(forest, "a", data=tmp_path / "elsewhere")
 
     spec = spec_of(launch)
+    prlimit, setpriv = shutil.which("prlimit"), shutil.which("setpriv")
+    nobody = pwd.getpwnam("nobody")
+    ids = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--init-groups", "--inh-caps=-all"]
+    assert spec["prefix"] == [prlimit, "--core=unlimited", "--nofile=64", "--", setpriv, *ids, "--"]
+    assert launch.env["HOME"] == nobody.pw_dir
     assert (spec["exec"], spec["call"]) == ([str(tmp_path.resolve() / "tool"), "--fast"], "")
     assert spec["spool"] == str(tmp_path / "elsewhere" / "spool" / "a.jsonl")
     assert spec["python"] == sys.executable
-    assert (launch.kind, launch.rlimits, launch.cpu_limit, launch.user) == (
-        "exec",
-        {"nofile": 64},
-        0.5,
-        "root",
-    )
+    assert launch.kind == "exec"
     assert launch.log == str(tmp_path / "elsewhere" / "logs" / "a.log")
 
 
