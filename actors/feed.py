@@ -122,8 +122,10 @@ class Feed:
         try:
             async for events in reader.read():
                 yield events
-        finally:
+        except GeneratorExit:
+            # Whoever was behind has caught up; at the node's end the consumer goes by itself.
             await reader.close()
+            raise
 
     def _drop(self, subscription: Subscription) -> None:
         if self._subscriptions.get(subscription.name) is subscription:

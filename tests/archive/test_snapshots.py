@@ -1,6 +1,7 @@
 """Folds of the executor, the page and the archivist come back from their snapshots as they were."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import Struct
@@ -13,7 +14,7 @@ from tests.projections.scenes import everything
 
 
 @pytest.mark.parametrize("kind", [Hands, Status, Archive])
-def test_snapshot_and_tail_give_what_folding_everything_gives(tmp_path: Path, kind: type) -> None:
+def test_snapshot_and_tail_give_what_folding_everything_gives(tmp_path: Path, kind: type[Any]) -> None:
     events = everything().events
     snapshots = Snapshots(tmp_path)
     for cut in range(0, len(events), 7):
