@@ -6,6 +6,8 @@ ARGS ?=
 MINUTES ?= 15
 KILLS ?= 300
 SEED ?= 1
+SEEDS ?= 200
+START ?= 0
 
 BIN := .venv/bin
 RUN := .venv/.run-installed
@@ -33,6 +35,9 @@ lint: $(DEV)  ## format check, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+sim: $(DEV)  ## simulate whole forests with faults, one for each seed (SEEDS=200 START=0)
+	@$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --start $(START)
 
 chaos: $(DEV)  ## kill node, keeper, server, runners and handlers under load (MINUTES=15 KILLS=300 SEED=1)
 	@$(BIN)/python -m tests.chaos.kill_loop --minutes $(MINUTES) --kills $(KILLS) --seed $(SEED)

@@ -85,6 +85,7 @@ class Machine:
         self.on_exit: Callable[[Exit], None] = lambda _: None
         self.on_start: Callable[[Being], None] = lambda _: None
         self.on_end: Callable[[Being], None] = lambda _: None
+        self.broken = ""
         self._pid = 100
 
     # --- the keeper ----------------------------------------------------------------------------------------
@@ -95,15 +96,15 @@ class Machine:
         prefix = marker.rsplit(":", 2)[0] + ":"
         beside = [being.marker for being in self.living() if being.marker.startswith(prefix)]
         if beside:
-            raise Broken(f"{marker} is started beside {beside}")
+            raise self._broken(f"{marker} is started beside {beside}")
         if not self._ordered(request.nonce):
-            raise Broken(f"{marker} is started before its order is durable")
+            raise self._broken(f"{marker} is started before its order is durable")
         if self._chance.random() < self.manners.refused:
             raise StartRefused(2, "No such file or directory")
         key = (request.unit, request.generation)
         self.started[key] = self.started.get(key, 0) + 1
         if self.started[key] > 1:
-            raise Broken(f"{key} is started twice")
+            raise self._broken(f"{key} is started twice")
         being = self._born(request, marker, True)
         being.stubborn = self._chance.random() < self.manners.stubborn
         being.grows = 5.0 if self._chance.random() < self.manners.swells else 0.0
@@ -243,6 +244,11 @@ class Machine:
         )
         self.book.append(ended)
         self.on_exit(ended)
+
+    def _broken(self, what: str) -> Broken:
+        """Remember it: whoever asked is an actor, and its failure alone would only restart it."""
+        self.broken = self.broken or what
+        return Broken(what)
 
     def _obey(self, being: Being, sig: int) -> None:
         if not being.stubborn:

@@ -28,6 +28,7 @@ from events.settings import (
 from events.subjects import LEASE, task_filter
 from events.tasks import TaskSubmitted
 from tests.simulation.agenda import Agenda
+from tests.simulation.loop import StepLoop
 from tests.simulation.machine import Being, Broken, Machine, Manners
 from tests.simulation.node import NAME, SimNode
 from tests.simulation.server import Server, SimReader, Weather
@@ -205,7 +206,16 @@ class World:
                 movers.append(self.node.loop)
         movers.extend(runner.loop for runner in self.runners.values() if runner.loop.ready)
         if movers and not (self.agenda.is_near(_LAZY_S) and self.chance.random() < 0.1):
-            self.chance.choice(movers).step()
+            mover = self.chance.choice(movers)
+            mover.step()
+            if self.machine.broken:
+                raise Broken(self.machine.broken)
+            if (
+                isinstance(mover, StepLoop)
+                and mover.errors
+                and (self.node is None or mover is not self.node.loop)
+            ):
+                raise Broken(f"a runner failed: {mover.errors}")
             self._look_after_node()
             return True
         return self.agenda.next(until)
