@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from events.decisions import Decided
 from events.envelope import Recorded
-from events.observations import DeciderResumed, LeaseTaken, NodeStarted, NodeStopping
+from events.observations import DeciderResumed, LeaseTaken, NodeStarted
 from events.outcomes import Checkpointed
 
 # A position behind every log's end.
@@ -22,7 +22,6 @@ class Index(Struct):
     batches_of: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     alive_until: dict[int, int] = field(default_factory=dict)
     last_word_at: dict[int, int] = field(default_factory=dict)
-    ended_in_order: set[int] = field(default_factory=set)
     absences: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     checkpoints: dict[tuple[str, int], str] = field(default_factory=dict)
     starts: list[NodeStarted] = field(default_factory=list)
@@ -54,8 +53,6 @@ class Index(Struct):
                 self.batches.setdefault(key, []).append((event.position, event.id, decided))
             case NodeStarted() as started:
                 self.starts.append(started)
-            case NodeStopping():
-                self.ended_in_order.add(epoch)
             case DeciderResumed(elf=elf, after=after):
                 # One that was still reading the past when it failed was not away before its node led.
                 self.absences.setdefault(elf, []).append((max(after, epoch), event.position))
@@ -67,12 +64,12 @@ class Index(Struct):
     def unwritten_until(self, elf: str, epoch: int, as_of: int, now: int, within: int) -> int:
         """Return up to where a batch may have been on its way without ever reaching the log; 0 for nowhere.
 
-        It is lost when its elf fails, or its node dies, before it is durable. An elf with a batch on its way decides
-        nothing else, so nothing of it may stand in between.
+        It is lost when its elf fails or its node ends before it is durable: an orderly end waits for the log only so
+        long. An elf with a batch on its way decides nothing else, so nothing of it may stand in between.
         """
         following = [of for of in self.batches_of.get((elf, epoch), ()) if of > as_of]
         for after, back in self.absences.get(elf, ()):
             if as_of <= after and all(of >= back for of in following):
                 return back
-        died = epoch not in self.ended_in_order and self.last_word_at.get(epoch, 0) - now <= within
-        return NEVER if died and not following else 0
+        lost_at_the_end = self.last_word_at.get(epoch, 0) - now <= within
+        return NEVER if lost_at_the_end and not following else 0

@@ -262,7 +262,7 @@ def test_what_a_dying_node_could_not_write_any_more_is_no_divergence() -> None:
     report = replay(forest.source)
     assert report.divergences == []
     assert report.unwritten == 2
-    forest.tick(s=30)
+    forest.tick(s=200)
     forest.say(NodeStopping(node="n", reason="test"))
     assert "missing" in classes(replay(forest.source))
 
