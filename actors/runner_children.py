@@ -53,6 +53,12 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, how)
 
+    def signal(self, how: signal.Signals) -> None:
+        """Signal the process alone."""
+        if self.lives:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, how)
+
     def _exited(self) -> None:
         # What the process left behind in its group ends with it.
         self.kill()

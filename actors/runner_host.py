@@ -21,6 +21,9 @@ _HEADER = struct.Struct("!IB")
 _BUFFER = 1 << 20
 # Answers that are taken at a time: one long burst must not hold up the loop.
 _BURST = 512
+# The longest answer, with all its subtasks.
+_LONGEST = 64 * 1024 * 1024
+FOUL = -1
 
 
 class Parcel(Struct, eq=False):
@@ -36,7 +39,7 @@ class Parcel(Struct, eq=False):
 class Doom(Struct, frozen=True):
     """Why the runner itself ends a host."""
 
-    kind: Literal["timeout", "exit", ""]
+    kind: Literal["timeout", "exit", "garbage", ""]
     text: str = ""
 
 
@@ -126,7 +129,7 @@ class Host:
         asyncio.get_running_loop().remove_writer(self.channel)
 
     def answers(self) -> Iterator[tuple[int, bytes]]:
-        """Take what has been answered: the number of the call and the text."""
+        """Take what has been answered: the number of the call and the text; FOUL for what is no answer."""
         for _ in range(_BURST):
             try:
                 data = self.channel.recv(PIECE + _HEADER.size)
@@ -137,8 +140,15 @@ class Host:
             if not data:
                 asyncio.get_running_loop().remove_reader(self.channel)
                 return
+            if len(data) < _HEADER.size or sum(map(len, self.heard)) > _LONGEST:
+                self.heard.clear()
+                yield FOUL, data
+                return
             number, more = _HEADER.unpack_from(data)
             text = data[_HEADER.size :]
+            if more > 1:
+                yield FOUL, data
+                return
             if more or self.heard:
                 self.heard.append(text)
                 if more:

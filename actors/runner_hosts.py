@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from actors.runner_children import ending
+from actors.runner_dump import DUMP_S, frame_since, log_end
 from actors.runner_host import Doom, Host, Parcel
 from actors.runner_jobs import Job, Outcome, Pace, request_of
 from actors.runner_marks import Marks
@@ -121,7 +123,9 @@ class Hosts:
                 return True
             self._back(others)
             if len(host.parcels[0].jobs) == 1:
-                self._end(host, Doom(""))
+                # Also where it is being ended for another reason: nobody waits for an outcome any more.
+                host.doom = Doom("")
+                host.child.kill()
                 return True
             return False
         return False
@@ -197,14 +201,24 @@ class Hosts:
         self._free()
 
     def _read(self, host: Host) -> None:
+        if host.doom and host.doom.kind == "garbage":
+            return  # What follows cannot be trusted either.
         for number, text in host.answers():
-            if number:
+            if number and host.parcels and number == host.parcels[0].number:
                 self._answered(host, text)
-            else:
+            elif number == 0 and not host.ready:
                 self._imported(host, text)
+            else:
+                self._end(
+                    host, Doom("garbage", "expected answers on the handler's socket, got something else")
+                )
+                return
 
     def _imported(self, host: Host, text: bytes) -> None:
-        _, _, kind, problem, _ = _answer.decode(text)
+        try:
+            _, _, kind, problem, _ = _answer.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            kind, problem = "garbage", Raw(b'"its first answer is no JSON"')
         if kind:
             self._closing = True
             self._fatal(f"the handler {self._handler[0]} cannot be imported: {msgspec.json.decode(problem)}")
@@ -258,10 +272,24 @@ class Hosts:
         if front.begun + limit <= self._loop.time():
             self._read(host)  # An answer may lie there while this process was held up.
             if host.parcels and host.parcels[0] is front:
-                self._end(host, Doom("timeout", f"expected an end within {limit:g} s, got none"))
+                self._expire(host, f"expected an end within {limit:g} s, got none")
                 return
         if host.parcels:
             self._arm(host)
+
+    def _expire(self, host: Host, text: str) -> None:
+        """Ask a host that hangs where it does, then kill it."""
+        host.doom = Doom("timeout", text)
+        start = log_end()
+        host.child.signal(signal.SIGUSR1)
+
+        def kill() -> None:
+            if host in self._hosts and host.doom and host.doom.kind:
+                frame = frame_since(start)
+                host.doom = Doom("timeout", f"{text}; it hangs in {frame}" if frame else text)
+                host.child.kill()
+
+        self._loop.call_later(DUMP_S, kill)
 
     def _end(self, host: Host, doom: Doom) -> None:
         if host.doom is None and host.child.lives:
@@ -293,8 +321,10 @@ class Hosts:
         host.close()
         back = []
         doom = host.doom or Doom("")
-        for parcel in host.parcels:
-            if unread.get(parcel.number, 0) + len(host.unsent) == parcel.pieces:
+        for place, parcel in enumerate(host.parcels):
+            # Whose words were foul is the call in front; what came behind it is executed again under its claim.
+            foul = place > 0 and doom.kind == "garbage"
+            if foul or unread.get(parcel.number, 0) + len(host.unsent) == parcel.pieces:
                 back.extend(parcel.jobs)
                 continue
             kind, text = doom.kind or "crash", doom.text or f"the handler's process ended: {ending(code)}"

@@ -12,7 +12,7 @@ import pytest
 
 from events.observations import WorkerExited
 from events.tasks import TaskDied, TaskFailed, TaskFinished, TaskStarted
-from tests.real_runner import RealRunner, alive, end_of, ends_of, grown, kinds, lines, lives
+from tests.real_runner import HANDLERS, RealRunner, alive, end_of, ends_of, grown, kinds, lines, lives
 from tests.real_server import Client, RealServer, pending, real_server, shorten_ack_wait, until
 
 Start = Callable[..., RealRunner]
@@ -55,7 +55,8 @@ async def test_a_task_that_takes_too_long_is_killed_and_the_others_go_on(
     story = lives(await client.story())
     assert kinds(story["hang"]) == ["Started", "Failed", "Started", "Died"]
     failed = story["hang"][2]
-    assert failed.error == "expected an end within 0.4 s, got none"
+    assert failed.error.startswith("expected an end within 0.4 s, got none; it hangs in hang_or_echo (")
+    assert f"{HANDLERS / 'plain.py'}:" in failed.error
     assert 400 <= failed.service_ms < 1000
     assert all(kinds(story[f"t{number}"]) == ["Started", "Finished"] for number in range(20))
     assert await runner.drain() == 0

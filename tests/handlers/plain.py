@@ -101,6 +101,30 @@ def hang_or_echo(task):
     return task["payload"]
 
 
+def stuck_in_the_middle():
+    while True:
+        time.sleep(0.01)
+
+
+def hang_deep(task):
+    stuck_in_the_middle()
+
+
+def foul(task):
+    """Write into whatever socket there is, then go on as if nothing had been."""
+    if task["payload"] == "foul":
+        for descriptor in range(3, 20):
+            try:
+                if os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):
+                    os.write(descriptor, b"these bytes are no answer")
+            except OSError:
+                pass
+    if task["payload"] == "flood":
+        for _ in range(400):
+            os.write(2, b"x" * 99_999 + b"\n")
+    return task["payload"]
+
+
 def garbage(task):
     return {"nan": float("nan"), "object": object(), "surrogate": "\ud800", "big": "x" * 300_000}[
         task["payload"]
