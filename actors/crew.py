@@ -71,6 +71,7 @@ class Crew:
         self._die = die
         self._processes: Processes = LocalProcesses()
         self._stop_all: StopAll | None = None
+        self.standing_by: Callable[[], bool] = lambda: False
         self.refs: dict[str, Ref] = {}
 
     @property
@@ -239,6 +240,9 @@ class Crew:
         say()
 
     def _ask_queues(self, reply: Callable[[tuple[QueueSample, ...]], None]) -> None:
+        if self.standing_by():
+            # No answer, no tick: nothing is written that can wait. `begin_sampling` lets them begin again.
+            return
         names = [queue.name for queue in self._forest().queues if queue.serve == "pull"]
 
         async def ask() -> None:

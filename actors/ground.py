@@ -95,6 +95,11 @@ class Ground:
         self.server = prepare(self.data, self.forest.node.name, self.forest.log.sync, users, self._given_url)
 
     @property
+    def owns_server(self) -> bool:
+        """Whether nats-server is this folder's own."""
+        return not self._given_url
+
+    @property
     def marker(self) -> str:
         """What all processes of this folder carry first in ELF_UNIT.
 

@@ -30,10 +30,12 @@ from actors.keeper_client import Exit
 from actors.log_parts import Rotated
 from actors.nats_server import ensure_queue, ensure_stream
 from actors.process import boot_id
+from actors.room import Room
 from actors.rotation import Rotation
 from actors.runtime import Down
 from actors.sampler import Heard, read_beat
 from actors.snapshots import Snapshots
+from actors.standby import Standby
 from actors.supervisor import Supervisor
 from actors.version import version
 from events.log import Expect, LogDamaged, Receipt, entry
@@ -104,6 +106,12 @@ class Node:
             self._die,
             self._segments,
         )
+        self._room = Room(
+            self._data,
+            self._name,
+            Standby(self._ground, self._bus, self._journal, self._crew.begin_sampling),
+        )
+        self._crew.standing_by = lambda: self._room.standing_by
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
         )
@@ -111,6 +119,7 @@ class Node:
         self._ground.watch(self._exited, self._keeper_lost)
         self._install_signals()
         self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
+        self._room.start()
         self._rotation = Rotation(self._data / "logs", lambda: self._forest, self._cut)
         self._rotation.start()
 
@@ -177,6 +186,7 @@ class Node:
 
     def _stop_actors(self) -> None:
         self._rotation.stop()
+        self._room.stop()
         try:
             self._supervisor.stop(block=True, timeout=20.0)
         except (pykka.Timeout, pykka.ActorDeadError):
@@ -327,7 +337,7 @@ class Node:
             "id": self._name,
             "version": version(),
             "pid": os.getpid(),
-            "role": "leader",
+            "role": "standing by: disk full" if self._room.standing_by else "leader",
             "epoch": self.epoch,
             "nats_url": self._ground.server.url,
             "web_url": "",

@@ -1,6 +1,7 @@
 """Follows the log into the warehouse, keeps the anchor, answers SQL."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from projections.warehouse import Warehouse
 _log = logging.getLogger("elf.projector")
 
 _FLUSH_EVERY_S = 0.25
+_NEEDED = 16 << 20
 _FLUSH_AT = 2000
 
 
@@ -89,7 +91,11 @@ class Projector(Actor):
         self.position = events[-1].position
         if len(self._waiting) >= _FLUSH_AT:
             self._flush()
-        elif not self._timed:
+        else:
+            self._flush_later()
+
+    def _flush_later(self) -> None:
+        if not self._timed:
             self._timed = True
             ref = self.actor_ref
             self._clock.later(_FLUSH_EVERY_S, lambda: _flush(ref))
@@ -102,6 +108,10 @@ class Projector(Actor):
 
     def _flush(self) -> None:
         if not self._waiting:
+            return
+        if shutil.disk_usage(self._data).free < _NEEDED:
+            # A commit that fails would cost the file's connection; what waits here is in the log.
+            self._flush_later()
             return
         batch, self._waiting = self._waiting, []
         self.warehouse.add(batch)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import sys
+import os
 import time
 
 from actors.connection import Connection
@@ -60,6 +60,7 @@ class Post:
 
 
 def tell(text: str) -> None:
-    """Write one line to the unit's log."""
+    """Write one line to the unit's log; a full disk must not end the runner."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    print(f"{stamp} runner: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        os.write(2, f"{stamp} runner: {text}\n".encode(errors="replace"))

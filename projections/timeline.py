@@ -3,13 +3,14 @@
 from msgspec import Struct
 
 from events.envelope import Recorded
-from events.observations import LeaseTaken, NodeStopping
+from events.observations import LeaseTaken, NodeStopping, Resumed, StoodBy
 
 
 class Timeline(Struct):
     """Forest time (microseconds) is the running maximum of the times that the lease holder wrote.
 
-    Only this time may be used by folds and policies; other writers' clocks are information.
+    Only this time may be used by folds and policies; other writers' clocks are information. While the disk is
+    `full` nobody decides.
     """
 
     position: int = 0
@@ -17,6 +18,7 @@ class Timeline(Struct):
     holder: str = ""
     now: int = 0
     stopping: bool = False
+    full: bool = False
 
     def apply(self, event: Recorded) -> None:
         """Fold one event."""
@@ -25,8 +27,10 @@ class Timeline(Struct):
         if isinstance(body, LeaseTaken):
             self.epoch = event.position
             self.holder = body.holder
-            self.stopping = False
+            self.stopping = self.full = False
         elif isinstance(body, NodeStopping) and body.node == self.holder:
             self.stopping = True
+        elif isinstance(body, StoodBy | Resumed) and body.node == self.holder:
+            self.full = isinstance(body, StoodBy)
         if event.time > self.now and event.source == f"node.{self.holder}":
             self.now = event.time

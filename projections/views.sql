@@ -57,11 +57,13 @@ SELECT position AS seq, make_timestamp(time) AS time, step_ms FROM node_event WH
 CREATE VIEW log_rotations AS
 SELECT position AS seq, make_timestamp(time) AS time, unit, segment, start, stop, size AS bytes FROM log_rotation;
 
--- When did the node decide nothing because its disk was full? `ended` is NULL while it still does not.
+-- When did the node decide nothing because its disk was full? It ends with room or with the next lease; NULL: not yet.
 CREATE VIEW standbys AS
 SELECT b.position AS seq, make_timestamp(b.time) AS began, make_timestamp(min(e.time)) AS ended, b.node, b.reason,
        b.free AS free_bytes
-FROM standby b LEFT JOIN standby e ON e.what = 'ended' AND e.node = b.node AND e.position > b.position
+FROM standby b
+LEFT JOIN (SELECT position, time FROM standby WHERE what = 'ended'
+           UNION ALL SELECT position, time FROM node_event WHERE what = 'lease') e ON e.position > b.position
 WHERE b.what = 'began' GROUP BY b.position, b.time, b.node, b.reason, b.free;
 
 -- Which stored messages did a reader put aside, and why? `message` is the position of the message.
