@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
@@ -84,8 +83,8 @@ class Program:
         if not data:
             self._loop.remove_reader(self._err)
             return False
-        sys.stderr.buffer.write(data)
-        sys.stderr.buffer.flush()
+        with contextlib.suppress(OSError):  # a full disk must not end the runner
+            os.write(2, data)
         self.complaint = (self.complaint + data)[-_TAIL:]
         return True
 
