@@ -238,9 +238,10 @@ class WorkerActor(Actor):
             self.process = None
         if self.phase == "starting":
             self.give_up("ended before its start was seen", "start")
-        elif self._ending:
+        elif self._ending and self.phase in ("draining", "ending", "killing"):
             self._ending.exited(f"signal {ended.signal}" if ended.code is None else f"code {ended.code}")
         else:
+            # An ending whose beginning is not durable yet finds it gone in its first step.
             self.phase = "absent"
 
     def _continue(self) -> None:
