@@ -21,10 +21,11 @@ from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
 from actors.log_parts import fresh
-from actors.nats_server import give_back, queue_states
+from actors.nats_server import give_back
 from actors.policies import POLICIES
 from actors.processes import LocalProcesses, Processes
 from actors.projector import Projector
+from actors.queue_keeper import QueueKeeper
 from actors.roster import Roster
 from actors.runtime import Down, Watcher, tell
 from actors.sampler import Begin, Living, Sampler
@@ -73,6 +74,7 @@ class Crew:
         self._stop_all: StopAll | None = None
         self.standing_by: Callable[[], bool] = lambda: False
         self.refs: dict[str, Ref] = {}
+        self._queues = QueueKeeper(forest, self.tell)
 
     @property
     def readers(self) -> set[str]:
@@ -243,10 +245,9 @@ class Crew:
         if self.standing_by():
             # No answer, no tick: nothing is written that can wait. `begin_sampling` lets them begin again.
             return
-        names = [queue.name for queue in self._forest().queues if queue.serve == "pull"]
 
         async def ask() -> None:
-            reply(await queue_states(self._bus.connection, names))
+            reply(await self._queues.states(self._bus.connection))
 
         self._bus.spawn(ask)
 

@@ -106,9 +106,12 @@ async def limit_stream(connection: Connection, spare: int) -> None:
             raise LogUnreachable(f"expected a limit for {LOG}, got {answer['error']['description']}")
 
 
-async def ensure_queue(connection: Connection, queue: str, slots: int) -> None:
-    """Create or update the consumer of a pull queue. Backlog = its pending + its unacknowledged messages."""
-    config = {
+async def ensure_queue(connection: Connection, queue: str, slots: int, start: int = 1) -> None:
+    """Create or update the consumer of a pull queue. Backlog = its pending + its unacknowledged messages.
+
+    A new one hands out submissions from position `start` on: claims keep it exact if that is too early.
+    """
+    config: dict[str, Any] = {
         "durable_name": f"q_{queue}",
         "name": f"q_{queue}",
         "ack_policy": "explicit",
@@ -119,6 +122,14 @@ async def ensure_queue(connection: Connection, queue: str, slots: int) -> None:
         "max_ack_pending": max(_UNACKNOWLEDGED, slots),
         "max_waiting": 512,
     }
+    if start > 1:
+        config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": start}
+    info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{queue}", None)
+    if "error" not in info:
+        # Where it began cannot be changed.
+        there = info["config"]
+        config["deliver_policy"] = there["deliver_policy"]
+        config |= {key: there[key] for key in ("opt_start_seq",) if there.get(key)}
     answer = await jetstream_api(
         connection, f"CONSUMER.DURABLE.CREATE.{LOG}.q_{queue}", {"stream_name": LOG, "config": config}
     )
