@@ -170,7 +170,7 @@ class Executor(Actor):
 
     def _act(self, decision: str, decided: Decided) -> None:
         match decided.action:
-            case StartUnit() if self._ends:
+            case StartUnit() | RestartUnit() if self._ends:
                 failed = EffectFailed(decision=decision, target=decided.target, error="the node ends")
                 self._journal.write(failed, cause=decision)
             case StartUnit(generation=generation):

@@ -52,6 +52,10 @@ class VirtualClock:
         """See `Clock.now`."""
         return self.START_US + int(self._agenda.now * 1e6) + self.step_us
 
+    def wall(self) -> int:
+        """See `Clock.wall`."""
+        return self.now()
+
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
         return 1000.0 + self._agenda.now
