@@ -3,16 +3,20 @@
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from actors import second_chances
 from actors.client import Client
+from actors.connection import Connection, connect, read_credentials
+from actors.jetstream import jetstream_api
 from actors.nats_server import ACK_WAIT_S
 from actors.place import Place
 from events.observations import WorkerReady
 from events.tasks import TaskDied, TaskDropped, TaskFailed, TaskFinished, TaskStarted, TaskSubmitted
 from tests.nodes.test_task_worker import finished, worker
-from tests.real_node import real_node
+from tests.real_node import RealNode, real_node
 from tests.real_runner import lines
 from tests.real_server import until
 
@@ -40,16 +44,31 @@ async def test_what_a_killed_worker_had_in_hand_is_taken_again_at_once(tmp_path:
         assert max(took) < 3
 
 
+@asynccontextmanager
+async def manager_of(node: RealNode) -> AsyncIterator[Connection]:
+    """Connect with the node's own rights."""
+    connection = await connect(read_credentials(node.data / "secrets" / "node.json"), "test-node")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def until_queue(manager: Connection, field: str, value: int) -> None:
+    """Wait until the server says so of the queue's consumer."""
+    deadline = time.monotonic() + 10
+    while (await jetstream_api(manager, "CONSUMER.INFO.LOG.q_q", None))[field] != value:
+        assert time.monotonic() < deadline, f"expected {field} of {value}"
+
+
 async def test_a_delivery_that_a_worker_never_read_is_given_to_the_next_one(tmp_path: Path) -> None:
-    async with real_node(tmp_path, worker("double")) as node:
+    async with real_node(tmp_path, worker("double")) as node, manager_of(node) as manager:
         started = await node.runs("w")
-        await node.saw(WorkerReady, unit="w", generation=1)
+        await until_queue(manager, "num_waiting", 1)
         os.kill(started.pid, signal.SIGSTOP)
         await node.submit("q", [("t", 21)])
         # A frozen worker's last order is still good: the server has handed it the task.
-        deadline = time.monotonic() + 10
-        while (await node.status())["queues"][0]["in_flight"] != 1:
-            assert time.monotonic() < deadline, "expected the delivery"
+        await until_queue(manager, "num_ack_pending", 1)
         began = time.monotonic()
         os.kill(started.pid, signal.SIGKILL)
         await node.wait(lambda _: finished(node) == {"t": 42}, what="the result")
@@ -112,3 +131,23 @@ async def test_a_dead_letter_is_put_back_and_another_dropped(tmp_path: Path) -> 
             assert "expected a dead letter, got a: task_dropped" in str(refused)
             await second_chances.retry(client, "b")
             await node.wait(lambda _: len(node.all(TaskDied, task="b")) == 2, what="the second death of b")
+
+
+async def test_a_queue_whose_consumer_vanished_goes_on_from_its_oldest_open_task(tmp_path: Path) -> None:
+    async with real_node(tmp_path, worker("double")) as node:
+        await node.saw(WorkerReady, unit="w")
+        await node.submit("q", [(f"t{number}", number) for number in range(20)])
+        await node.wait(lambda _: len(finished(node)) == 20, what="20 results")
+        async with manager_of(node) as manager:
+            answer = await jetstream_api(manager, "CONSUMER.DELETE.LOG.q_q", {})
+            assert answer["success"]
+            await node.submit("q", [("late", 21)])
+            await node.wait(lambda _: finished(node).get("late") == 42, what="the result of the new task")
+            info = await jetstream_api(manager, "CONSUMER.INFO.LOG.q_q", None)
+        last = node.all(TaskFinished, task="t19")[0][0]
+        assert info["config"]["opt_start_seq"] > last - 20
+        assert len(node.all(TaskFinished)) == 21
+        assert await node.stop() == 0
+        await node.start()
+        await node.submit("q", [("again", 1)])
+        await node.wait(lambda _: finished(node).get("again") == 2, what="a result after the restart")
