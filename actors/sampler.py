@@ -164,7 +164,7 @@ class Sampler(Actor):
         self._clock.later(wait, lambda: _pass(ref, _Timer(number)))
 
     def _watch_clock(self, monotonic: float) -> None:
-        wall = self._clock.now()
+        wall = self._clock.wall()
         last_wall, last_monotonic = self._last
         if last_wall:
             step = (wall - last_wall) - int((monotonic - last_monotonic) * 1e6)

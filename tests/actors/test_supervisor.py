@@ -22,6 +22,10 @@ class Stopwatch:
         """See `Clock.now`."""
         return int(self.seconds * 1e6)
 
+    def wall(self) -> int:
+        """See `Clock.wall`."""
+        return self.now()
+
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
         return self.seconds
