@@ -13,6 +13,7 @@ from typing import Any
 
 import pykka
 
+from actors.bell import Bell
 from actors.bus import Bus
 from actors.clock import SystemClock
 from actors.config import Forest
@@ -57,7 +58,7 @@ class Node:
         self._given_url = nats_url
         self._ground = Ground(forest, data, nats_url)
         self._name = forest.node.name
-        self._wake = threading.Event()
+        self._bell = Bell()
         self._reload = False
         self._ending = ""
         self._fatal = ""
@@ -125,8 +126,7 @@ class Node:
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:
-            self._wake.wait()
-            self._wake.clear()
+            self._bell.wait()
             if self._reload:
                 self._reload = False
                 self._reread()
@@ -134,12 +134,13 @@ class Node:
     def _install_signals(self) -> None:
         def end(number: int, _: object) -> None:
             self._ending = signal.Signals(number).name
-            self._wake.set()
+            self._bell.ring()
 
         def again(_: int, __: object) -> None:
             self._reload = True
-            self._wake.set()
+            self._bell.ring()
 
+        self._bell.hear_signals()
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGHUP, again)
@@ -195,7 +196,7 @@ class Node:
 
     def _die(self, why: str) -> None:
         self._fatal = self._fatal or why
-        self._wake.set()
+        self._bell.ring()
 
     def _down(self, down: Down) -> None:
         self._die(f"{down.name}: {down.error}")

@@ -309,7 +309,8 @@ class WorkerActor(Actor):
         self._step_began = 0.0
         order, self._next = self._next, None
         if order:
-            _tell(self.actor_ref, order)
+            # What was under way may have been the start of a later generation.
+            _tell(self.actor_ref, End(order.decision, self.generation, again=False))
 
 
 def _tell(ref: Any, message: object) -> None:

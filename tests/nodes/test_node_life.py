@@ -45,6 +45,15 @@ async def test_sigterm_ends_everything_and_the_last_word_is_in_the_log(tmp_path:
         assert node.all(Decided, rule="crash") == []
 
 
+async def test_a_node_that_ends_while_it_starts_its_workers_leaves_none_behind(tmp_path: Path) -> None:
+    toml = '[[worker]]\nname = "a"\ncommand = ["sleep", "1000"]\nmin = 12\nmax = 12\nstop_wait_s = 2\n'
+    async with real_node(tmp_path, toml) as node:
+        await node.saw(WorkerStarted)
+        assert await node.stop() == 0
+        await node.start()
+        assert await node.stop() == 0
+
+
 async def test_killed_node_finds_the_same_processes_at_their_work(tmp_path: Path) -> None:
     async with real_node(tmp_path, SLEEPER + SECOND) as node:
         first, second = await node.runs("a"), await node.runs("b")
