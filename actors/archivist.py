@@ -24,6 +24,8 @@ _log = logging.getLogger("elf.archivist")
 
 _DAY_US = 86_400_000_000
 _LOOK_S = 60.0
+DEAD_LETTERS_US = 7 * _DAY_US
+"""So long a dead letter that nobody looks at keeps its place in the stream."""
 
 Trim = Callable[[list[Bound], int, Callable[[Trimmed | Exception | None], None]], None]
 
@@ -176,8 +178,9 @@ class Archivist(Actor):
             Bound("archivist", self.position + 1),
             Bound("readers", self._slowest() + 1),
         ]
-        if self._archive.open:
-            bounds.append(Bound("tasks", self._archive.oldest_open()))
+        oldest = self._archive.oldest_open(self._clock.now() - DEAD_LETTERS_US)
+        if oldest:
+            bounds.append(Bound("tasks", oldest))
         least = self._archive.purged + max(1, rules.segment_events // 10)
         if min(bound.position for bound in bounds) <= least:
             return

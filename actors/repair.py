@@ -166,7 +166,7 @@ def _first(segments: Segments, tail: Rows, end: int) -> int:
     for page in _all(segments, tail, 1, end):
         for position, subject, _, data in page:
             archive.apply(decode(position, subject, data))
-    oldest = archive.oldest_open()
+    oldest = archive.oldest_open(0)
     return min(oldest, segments.last + 1) if oldest else segments.last + 1
 
 

@@ -4,16 +4,21 @@ from msgspec import Struct
 
 from events.envelope import Recorded
 from events.observations import HistoryPurged, HistorySealed
-from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskMoved, TaskSubmitted
+from events.tasks import TaskCancelled, TaskDied, TaskDropped, TaskFinished, TaskMoved, TaskSubmitted
 
 
 class Archive(Struct):
-    """Folded from the log. `open` holds the position at which each task without an end was submitted last."""
+    """Folded from the log. `open` holds where each task without an end was first submitted.
+
+    A dead letter stays there until it is dropped, for whoever wants it again needs its submission; `dead` says since
+    when (microseconds).
+    """
 
     position: int = 0
     sealed: int = 0
     purged: int = 0
     open: dict[str, int] = {}
+    dead: dict[str, int] = {}
 
     def apply(self, event: Recorded) -> None:
         """Fold one event; the position moves last, so that a fold cut short is recognised."""
@@ -25,23 +30,33 @@ class Archive(Struct):
             case TaskSubmitted(queue=queue, task=task):
                 # Claims compare with a task's last event: everything since its first submission has to stay.
                 self.open.setdefault(f"{queue}/{task}", event.position)
+                self.dead.pop(f"{queue}/{task}", None)
+            case TaskDied(queue=queue, task=task):
+                self.dead[f"{queue}/{task}"] = event.time
             case (
                 TaskFinished(queue=queue, task=task)
-                | TaskDied(queue=queue, task=task)
+                | TaskDropped(queue=queue, task=task)
                 | TaskCancelled(queue=queue, task=task)
                 | TaskMoved(queue=queue, task=task)
             ):
-                self.open.pop(f"{queue}/{task}", None)
+                self._close(f"{queue}/{task}")
             case HistorySealed(last=last):
                 self.sealed = max(self.sealed, last)
             case HistoryPurged(below=below):
                 self.purged = max(self.purged, below)
+                for name in [name for name in self.dead if self.open.get(name, 0) < below]:
+                    self._close(name)
             case _:
                 return
 
-    def oldest_open(self) -> int:
-        """Return the position of the oldest task without an end, 0 without any."""
-        return min(self.open.values(), default=0)
+    def _close(self, name: str) -> None:
+        self.open.pop(name, None)
+        self.dead.pop(name, None)
+
+    def oldest_open(self, since: int) -> int:
+        """Return the position of the oldest task without an end, or dead after `since`; 0 without any."""
+        dead = self.dead
+        return min((at for name, at in self.open.items() if dead.get(name, since) >= since), default=0)
 
 
 class Bound(Struct, frozen=True):
