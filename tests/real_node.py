@@ -20,7 +20,7 @@ from actors.connection import Connection, connect, read_credentials
 from actors.jetstream import JetStreamLog
 from actors.keeper_client import Keeper, KeeperGone
 from actors.nats_server import server_program
-from actors.process import Process, marked, sweep
+from actors.process import Process, marked, read_stat, sweep
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.event import Event
@@ -131,8 +131,8 @@ class RealNode:
         assert self.process
         self.process.terminate()
         code = await self.ended(seconds)
-        left = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in marked(f"{self.marker}:")}
-        assert left == {}, f"exit code {code}"
+        left = [read_stat(pid) for pid in marked(f"{self.marker}:")]
+        assert left == [], f"exit code {code}"
         if keeper:
             with keeper:
                 assert select.select([keeper.wait_fd()], [], [], 2.0)[0], "the keeper lives on"
