@@ -81,9 +81,9 @@ class Bus:
             except Exception:
                 _log.exception("a call on the bus failed")
 
-    def append(self, entries: Sequence[Entry], done: Done) -> None:
-        """Append one group; `done` is called on the loop with the receipt or the error."""
-        self.call(lambda: self.recorder.take(entries, done))
+    def append(self, entries: Sequence[Entry], done: Done, behind: bool = False) -> None:
+        """Append one group; `done` is called on the loop with the receipt or the error. See `Recorder.take`."""
+        self.call(lambda: self.recorder.take(entries, done, behind))
 
     def spawn(self, work: Callable[[], Awaitable[Any]]) -> None:
         """Start a coroutine on the loop; its errors are logged."""

@@ -237,7 +237,7 @@ class Crew:
                 self._clock.later(1.0, say)
 
         def say() -> None:
-            self._journal.append([entry(resumed)], said)
+            self._journal.append([entry(resumed)], said, behind=True)
 
         say()
 

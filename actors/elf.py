@@ -15,7 +15,7 @@ from actors.journal import Journal, fenced
 from actors.runtime import Actor, Watcher, tell
 from actors.snapshots import Snapshots
 from events.envelope import Recorded
-from events.log import Conflict, Entry, LogUnreachable, Receipt
+from events.log import Conflict, Entry, LogUnreachable, Receipt, entry
 from events.observations import DeciderResumed, LeaseTaken
 from events.outcomes import Checkpointed
 from events.subjects import LEASE
@@ -79,7 +79,9 @@ class ElfActor(Actor):
         self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
         self._subscribe(self._subscription)
         if after is not None:
-            self._journal.write(DeciderResumed(elf=self.name, after=after, error=error[:300]))
+            resumed = self._journal.envelope(DeciderResumed(elf=self.name, after=after, error=error[:300]))
+            # A batch of the one that failed may be on its way: it must be read before anything new is decided.
+            self._journal.append([entry(resumed)], behind=True)
 
     def handle(self, message: Any) -> Any:
         """Take events and receipts."""

@@ -46,9 +46,9 @@ class Journal:
         entries = [entry(self.envelope(body, cause=cause, correlation=correlation)) for body in bodies]
         self.append(entries, done)
 
-    def append(self, entries: Sequence[Entry], done: Done | None = None) -> None:
+    def append(self, entries: Sequence[Entry], done: Done | None = None, behind: bool = False) -> None:
         """Append one group. What nobody waits for is said again until the log has it: facts are not dropped."""
-        self._bus.append(entries, done or self._until_stored(entries))
+        self._bus.append(entries, done or self._until_stored(entries), behind)
 
     def _until_stored(self, entries: Sequence[Entry]) -> Done:
         def said(result: Receipt | Exception) -> None:

@@ -25,6 +25,7 @@ Done = Callable[[Receipt | Exception], None]
 class _Group(Struct):
     entries: Sequence[Entry]
     done: Done
+    behind: bool = False
 
 
 class Recorder:
@@ -50,9 +51,13 @@ class Recorder:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def take(self, entries: Sequence[Entry], done: Done) -> None:
-        """Queue one group: stored whole or not at all; `done` gets the receipt or what went wrong."""
-        self._waiting.append(_Group(entries, done))
+    def take(self, entries: Sequence[Entry], done: Done, behind: bool = False) -> None:
+        """Queue one group: stored whole or not at all; `done` gets the receipt or what went wrong.
+
+        Groups in flight together may change places when one is said again; with `behind` this one is not written
+        before all earlier ones have their answer.
+        """
+        self._waiting.append(_Group(entries, done, behind))
         self._news.set()
 
     async def append(self, entries: Sequence[Entry]) -> Receipt:
@@ -82,6 +87,8 @@ class Recorder:
         groups: list[_Group] = []
         size = 0
         while self._waiting and size + len(self._waiting[0].entries) <= BATCH_LIMIT:
+            if groups and self._waiting[0].behind:
+                break
             group = self._waiting.popleft()
             groups.append(group)
             size += len(group.entries)
