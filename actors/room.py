@@ -57,6 +57,7 @@ class Room:
         self._kicks = 0
         self._limited = -_LIMIT_EVERY_S
         self._stored: bool | None = None
+        self._answered = self._asked = False
         self._thread = threading.Thread(target=self._run, name="elf-room", daemon=True)
 
     def start(self) -> None:
@@ -94,11 +95,12 @@ class Room:
     def _stand_by(self, free: int) -> None:
         self.standing_by = True
         self._waits_since, self._kicks, self._stored = 0.0, 0, None
+        self._answered = self._asked = False
         _log.error(
             "standing by: %d MB are left of the disk of %s, %d MB are wanted; workers go on, nothing is decided",
             *(free >> 20, self._data, (self.reserve * 5 // 4) >> 20),
         )
-        self._hands.write(StoodBy(node=self._node, reason="disk full", free=free), lambda _: None)
+        self._hands.write(StoodBy(node=self._node, reason="disk full", free=free), self._heard)
 
     def _wait_for_room(self, free: int) -> None:
         if free < self.reserve // 8:
@@ -111,15 +113,21 @@ class Room:
             self._hands.resumed()
         elif free < self.reserve * 5 // 4 + missing:
             return
-        elif self._stored is False or not self._waits_since:
-            self._stored, self._waits_since = None, time.monotonic()
+        elif self._answered and (self._stored is False or not self._asked):
+            # Not before the first word has its answer: the two must not change places.
+            self._asked, self._stored, self._waits_since = True, None, time.monotonic()
             self._hands.write(Resumed(node=self._node, free=free), self._said)
+        elif not self._waits_since:
+            self._waits_since = time.monotonic()
         elif time.monotonic() - self._waits_since > _STUCK_S:
             # A server whose disk was full stays silent until it starts anew; what waits is then written.
             self._kicks += 1
             self._waits_since = time.monotonic()
             _log.warning("the log does not answer although there is room: its server is started again")
             self._hands.restart_server(self._kicks > 1)
+
+    def _heard(self, _: bool) -> None:
+        self._answered = True
 
     def _said(self, stored: bool) -> None:
         self._stored = stored

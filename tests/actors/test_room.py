@@ -69,6 +69,9 @@ def test_it_stands_by_once_gives_the_ballast_up_and_comes_back_with_a_margin(
     made._look(13 * MIB)
     assert len(hands.did) == 1
     made._look(16 * MIB)
+    assert len(hands.did) == 1
+    hands.said[0](True)
+    made._look(16 * MIB)
     made._look(16 * MIB)
     assert hands.did[1:] == [Resumed(node="n", free=16 * MIB)]
     hands.said[-1](True)
@@ -85,10 +88,16 @@ def test_a_refused_word_is_said_again_and_a_silent_server_started_again(
     monkeypatch.setattr("actors.room.time.monotonic", lambda: now)
     made._look(MIB)
     made._look(40 * MIB)
+    now += 6
+    made._look(40 * MIB)
+    assert hands.did[1:] == [("restart", False)]
+    hands.did.pop()
+    hands.said[-1](False)
+    made._look(40 * MIB)
     hands.said[-1](False)
     made._look(40 * MIB)
     assert [type(one) for one in hands.did] == [StoodBy, Resumed, Resumed]
-    for expected in (False, True):
+    for expected in (True, True):
         made._look(40 * MIB)
         now += 6
         made._look(40 * MIB)
