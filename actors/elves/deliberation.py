@@ -66,7 +66,7 @@ def fold(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
 
 
 def deliberate(policy: Policy[S], mind: Mind[S], trigger: int) -> list[Decided]:
-    """Ask the policy and return its numbered decisions as of the mind's position; none while the node ends or stands by."""
+    """Ask the policy and number its decisions as of the mind's position; none while the node ends or stands by."""
     if mind.view.timeline.stopping or mind.view.timeline.full:
         return []
     elf = elf_settings(mind.view.settings, policy.name)
