@@ -1,5 +1,6 @@
 """Events to bytes and back: JSON on the wire, one decoder, nothing fatal in what is read."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from events.observations import Observation
 from events.outcomes import Outcome
 from events.settings import SettingsAdopted
 from events.tasks import TaskEvent
+from events.upcasters import UPCASTERS, Registry, UpcastError, current, lift
 
 AnyEvent = Observation | TaskEvent | Decided | Outcome | SettingsAdopted
 
@@ -53,7 +55,7 @@ def canonical(value: object) -> bytes:
     return _ordered.encode(value)
 
 
-def decode(position: int, subject: str, data: bytes) -> Recorded:
+def _decode(position: int, subject: str, data: bytes) -> Recorded:
     """Read stored bytes. Unknown tags come back as `Unknown`, unreadable bytes as `Malformed`; never raises."""
     try:
         wire = _decoder.decode(data)
@@ -77,6 +79,53 @@ def _salvage(position: int, subject: str, data: bytes, reason: str) -> Recorded:
     return Recorded(position, subject, raw.id, raw.time, raw.source, raw.cause, raw.correlation, body, data)
 
 
+def decoder(registry: Registry) -> Callable[[int, str, bytes], Recorded]:
+    """Return a decoder that lifts older versions by these upcasters; without any it is the plain one."""
+    if not registry:
+        return _decode
+    versions = current(registry)
+
+    def lifting(position: int, subject: str, data: bytes) -> Recorded:
+        try:
+            wire = _decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            return _lifted(registry, versions, position, subject, data) or _salvage(
+                position, subject, data, str(problem)
+            )
+        if wire.version < versions.get(type_of(wire.body), 1):
+            return _lifted(registry, versions, position, subject, data) or _decode(position, subject, data)
+        return Recorded(
+            position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, wire.body, data
+        )
+
+    return lifting
+
+
+def _lifted(
+    registry: Registry, versions: Mapping[str, int], position: int, subject: str, data: bytes
+) -> Recorded | None:
+    """Return an event of an older version as this release reads it, None where it is none."""
+    try:
+        raw = _raw_decoder.decode(data)
+        tag = _tag_decoder.decode(raw.body).type if isinstance(raw.body, msgspec.Raw) else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if raw.version >= versions.get(tag, 1) or not isinstance(raw.body, msgspec.Raw):
+        return None
+    body: Event | Unknown | Malformed
+    try:
+        fields = lift(registry, msgspec.json.decode(raw.body), raw.version)
+        kind = _KNOWN.get(str(fields.get("type", "")))
+        body = convert(fields, kind) if kind else Unknown(tag, bytes(raw.body))
+    except (UpcastError, msgspec.ValidationError) as problem:
+        body = Malformed(str(problem))
+    return Recorded(position, subject, raw.id, raw.time, raw.source, raw.cause, raw.correlation, body, data)
+
+
+decode = decoder(UPCASTERS)
+"""Reads stored bytes: unknown tags are `Unknown`, unreadable bytes `Malformed`, older versions lifted; never raises."""
+
+
 def known(tag: str) -> type[Event] | None:
     """Return the event class of a tag, or None."""
     return _KNOWN.get(tag)
@@ -95,7 +144,23 @@ def schema() -> dict[str, Any]:
     (envelope,), definitions = msgspec.json.schema_components((_Wire,), ref_template="#/$defs/{name}")
     definitions = dict(definitions)
     wire = definitions.pop("_Wire", envelope)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **wire, "title": "Event", "$defs": definitions}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **wire,
+        "title": "Event",
+        "$defs": definitions,
+    }
 
 
-__all__ = ["CATALOGUE", "AnyEvent", "body_of", "canonical", "decode", "encode", "known", "schema", "type_of"]
+__all__ = [
+    "CATALOGUE",
+    "AnyEvent",
+    "body_of",
+    "canonical",
+    "decode",
+    "decoder",
+    "encode",
+    "known",
+    "schema",
+    "type_of",
+]

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from events.codec import CATALOGUE
+from events.upcasters import UPCASTERS
 
 SCHEMA = "schema.sql"
 VIEWS = ("views.sql", "views_tasks.sql", "views_decisions.sql", "views_units.sql")
@@ -41,7 +42,8 @@ def tables_digest() -> str:
     events = " ".join(
         f"{kind.__struct_config__.tag}({','.join(kind.__struct_fields__)})" for kind in CATALOGUE
     )
-    return _digest(_read(SCHEMA), _read(FILLED_BY), events.encode())
+    lifted = " ".join(f"{tag}@{version}" for tag, version in sorted(UPCASTERS))
+    return _digest(_read(SCHEMA), _read(FILLED_BY), f"{events} {lifted}".strip().encode())
 
 
 def views_digest() -> str:
