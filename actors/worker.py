@@ -75,6 +75,9 @@ class WorkerActor(Actor):
         """Take an order, an exit, a receipt or a timer."""
         match message:
             case Start(decision=decision, generation=generation):
+                if self.phase == "running" and not (self.process and self.process.alive()):
+                    # Its exit was told to one who failed meanwhile; what is real counts.
+                    self.phase = "absent"
                 if self._free(decision, self.phase == "absent"):
                     self.order_start(generation)
             case End(decision="") if self._busy:

@@ -38,6 +38,7 @@ from tests.simulation.tasks import QUEUE, Queue, Runner
 STORM_S = 90.0
 CALM_S = 4_500.0
 _CHECKPOINT_EVERY = 60
+_MANY = 5_000
 # What happens within this time may overtake an actor whose mail waits.
 _LAZY_S = 0.05
 
@@ -208,6 +209,8 @@ class World:
         if movers and not (self.agenda.is_near(_LAZY_S) and self.chance.random() < 0.1):
             mover = self.chance.choice(movers)
             mover.step()
+            if len(self.server.memory.events) > _MANY:
+                raise Broken(f"more than {_MANY} events: somebody goes round in circles")
             if self.machine.broken:
                 raise Broken(self.machine.broken)
             if (
