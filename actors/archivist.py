@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from actors.clock import Clock
 from actors.config import Log
-from actors.feed import Chunk, Subscription
+from actors.feed import Subscription
+from actors.follower import Follower
 from actors.journal import Journal
-from actors.runtime import Actor, Watcher, tell
-from actors.snapshots import EVERY, Snapshots
+from actors.runtime import Watcher, tell
+from actors.snapshots import Snapshots
 from actors.trimming import Trimmed
 from events.log import entry
 from events.observations import HistoryPurged, HistorySealed
@@ -44,7 +45,7 @@ class Done(Struct, frozen=True):
     result: Segment | Trimmed | Exception | None
 
 
-class Archivist(Actor):
+class Archivist(Follower[Archive]):
     """Folds what is sealed, purged and still open; one sealing and one purge at a time, in other threads."""
 
     def __init__(
@@ -60,43 +61,23 @@ class Archivist(Actor):
         trim: Trim,
         epoch: int,
     ) -> None:
-        super().__init__("archivist", watcher)
+        super().__init__("archivist", watcher, subscribe, snapshots, Archive())
         self._segments = segments
         self._journal = journal
         self._clock = clock
-        self._snapshots = snapshots
-        self._subscribe = subscribe
         self._rules = rules
         self._slowest = slowest
         self._trim = trim
         self._epoch = epoch
-        self._archive = Archive()
         self._bytes = 0
         self._said = 0
         self._busy = False
         self._look_at = 0.0
         self._thread: threading.Thread | None = None
-        self._subscription: Subscription
-
-    def begin(self) -> None:
-        """Restore the snapshot and ask for the events behind it."""
-        kept = self._snapshots.restore(self.name, Archive)
-        if kept:
-            self._archive, self.position = kept
-        ref = self.actor_ref
-        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
-        self._subscribe(self._subscription)
 
     def handle(self, message: Any) -> Any:
         """Take events, the projector's word and the ends of work."""
         match message:
-            case Chunk(events=events):
-                for event in events:
-                    self.position = event.position
-                    self._archive.apply(event)
-                    if event.position % EVERY == 0:
-                        self._snapshots.keep(self.name, self.position, self._archive)
-                self._subscription.taken = self.position
             case Stored():
                 self._bytes += message.size
                 self._look(message)
@@ -155,7 +136,7 @@ class Archivist(Actor):
 
     def _say_sealed(self) -> None:
         """Say of every sealed segment once that it is; also of one whose node ended before it said so."""
-        said = max(self._said, self._archive.sealed)
+        said = max(self._said, self.fold.sealed)
         for segment in self._segments.all:
             if segment.last > said:
                 body = HistorySealed(
@@ -178,10 +159,10 @@ class Archivist(Actor):
             Bound("archivist", self.position + 1),
             Bound("readers", self._slowest() + 1),
         ]
-        oldest = self._archive.oldest_open(self._clock.now() - DEAD_LETTERS_US)
+        oldest = self.fold.oldest_open(self._clock.now() - DEAD_LETTERS_US)
         if oldest:
             bounds.append(Bound("tasks", oldest))
-        least = self._archive.purged + max(1, rules.segment_events // 10)
+        least = self.fold.purged + max(1, rules.segment_events // 10)
         if min(bound.position for bound in bounds) <= least:
             return
         self._busy = True
@@ -192,8 +173,7 @@ class Archivist(Actor):
         """Wait for a sealing under way; keep what is known for the next start."""
         if self._thread:
             self._thread.join(20.0)
-        if self.position and self._archive.position == self.position:
-            self._snapshots.keep(self.name, self.position, self._archive)
+        super().end()
 
 
 def _done(ref: Any, result: Trimmed | Exception | None) -> None:

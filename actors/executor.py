@@ -21,13 +21,14 @@ from actors.adoption import (
 )
 from actors.clock import Clock
 from actors.executor_orders import Alive, Orphaned, StopAll, TakeOver
-from actors.feed import Chunk, Subscription
+from actors.feed import Subscription
+from actors.follower import Follower
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper, KeeperGone
 from actors.process import Identity
 from actors.processes import Processes
-from actors.runtime import Actor, Down, Watcher, tell
-from actors.snapshots import EVERY, Snapshots
+from actors.runtime import Down, Watcher, tell
+from actors.snapshots import Snapshots
 from actors.watchman import Stray
 from actors.worker import WorkerActor
 from actors.worker_orders import Adopt, Continue, End, Ended, Start, UnitPlan
@@ -45,7 +46,7 @@ _log = logging.getLogger("elf.executor")
 DRAIN_CAP_S = 600.0
 
 
-class Executor(Actor):
+class Executor(Follower[Hands]):
     """The hands. One WorkerActor for each unit; what it knows it knows from the log and from the keeper."""
 
     def __init__(
@@ -64,21 +65,18 @@ class Executor(Actor):
         watch_stray: Callable[[Stray], bool],
         snapshots: Snapshots,
     ) -> None:
-        super().__init__("executor", watcher)
+        super().__init__("executor", watcher, subscribe, snapshots, Hands())
         self._node = node
         self._journal = journal
         self._clock = clock
         self._keeper = keeper
         self._processes = processes
         self._plan = plan
-        self._subscribe = subscribe
         self._publish = publish
         self._tell_living = living
         self._give_back_unclaimed = give_back
         self._watch_stray = watch_stray
-        self._snapshots = snapshots
         self._orphaned = False
-        self._hands = Hands()
         self._take_over: TakeOver | None = None
         self._epoch = 0
         self._workers: dict[str, pykka.ActorRef[WorkerActor]] = {}
@@ -88,24 +86,10 @@ class Executor(Actor):
         self._asked: set[str] = set()
         self._ended: set[str] = set()
         self._early: list[Exit] = []
-        self._subscription: Subscription
-
-    def begin(self) -> None:
-        """Restore the snapshot and fold the log behind it; acts of the past are only remembered."""
-        kept = self._snapshots.restore(self.name, Hands)
-        if kept:
-            self._hands, self.position = kept
-        ref = self.actor_ref
-        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
-        self._subscribe(self._subscription)
 
     def handle(self, message: Any) -> Any:
         """Take events, exits, the take-over and the stop."""
         match message:
-            case Chunk(events=events):
-                for event in events:
-                    self._take(event)
-                self._subscription.taken = self.position
             case Exit():
                 self._exited(message)
             case TakeOver():
@@ -114,7 +98,7 @@ class Executor(Actor):
             case Orphaned():
                 self._orphaned = True
                 if self._epoch:
-                    self._look_after(self._hands.units.units.values())
+                    self._look_after(self.fold.units.units.values())
             case StopAll():
                 self._stopping = message
                 self._ends = True
@@ -130,16 +114,12 @@ class Executor(Actor):
 
     def end(self) -> None:
         """End the units' actors, not the units; keep what is known, unless an event was taken in half."""
-        if self.position and self._hands.position == self.position:
-            self._keep()
+        super().end()
         for worker in self._workers.values():
             worker.stop(block=True, timeout=2.0)
 
-    def _take(self, event: Recorded) -> None:
-        self.position = event.position
-        self._hands.apply(event)
-        if event.position % EVERY == 0:
-            self._keep()
+    def seen(self, event: Recorded) -> None:
+        """Act on it if this node leads; acts of the past are only remembered."""
         if self._epoch:
             self._see(event)
         self._maybe_take_over()
@@ -155,7 +135,7 @@ class Executor(Actor):
             case WorkerStarted(unit=unit):
                 self._say_living()
                 if self._orphaned:
-                    self._look_after([self._hands.units.get(unit)])
+                    self._look_after([self.fold.units.get(unit)])
             case IntentSet(intent=intent, target=target):
                 self._told(target, intent)
             case EffectVerified(decision=of, target=target) | EffectFailed(decision=of, target=target):
@@ -164,9 +144,6 @@ class Executor(Actor):
                     self._stop_next()
             case _:
                 return
-
-    def _keep(self) -> None:
-        self._snapshots.keep(self.name, self._hands.position, self._hands)
 
     def _act(self, decision: str, decided: Decided) -> None:
         match decided.action:
@@ -192,7 +169,7 @@ class Executor(Actor):
         plan = self._plan(unit)
         if plan is None or not plan.queue:
             return 0.0
-        queues = self._hands.settings.queues
+        queues = self.fold.settings.queues
         timeout = next((queue.timeout_s for queue in queues if queue.name == plan.queue), 0.0)
         return min(DRAIN_CAP_S, timeout)
 
@@ -212,7 +189,7 @@ class Executor(Actor):
                 self._ask_to_drain,
             )
             self._workers[unit] = worker
-            known = self._hands.units.units.get(unit)
+            known = self.fold.units.units.get(unit)
             if known and known.alive:
                 worker.tell(Adopt(known.generation, known.nonce, self._identity(known)))
         return worker
@@ -222,8 +199,8 @@ class Executor(Actor):
 
     def _told(self, target: str, intent: str) -> None:
         """Pass quiet, pause and their end on to living runners; a plain program is paused by a signal."""
-        for name in targets(self._hands.settings, target, self._hands.units.units):
-            unit = self._hands.units.get(name)
+        for name in targets(self.fold.settings, target, self.fold.units.units):
+            unit = self.fold.units.get(name)
             if not unit.alive or intent == "stop":
                 continue
             plan = self._plan(name)
@@ -241,7 +218,7 @@ class Executor(Actor):
         if ended.orphan or not ended.unit:
             self._journal.write(OrphanReaped(pid=ended.pid, code=ended.code, signal=ended.signal))
             return
-        known = self._hands.units.units.get(ended.unit)
+        known = self.fold.units.units.get(ended.unit)
         if known is None or self._is_reported(known, ended):
             return
         self._reported.add((ended.unit, ended.generation))
@@ -267,11 +244,11 @@ class Executor(Actor):
 
     def _give_back(self, unit: str, generation: int) -> None:
         """Say no to every delivery a dead process held, so that the server delivers again at once."""
-        for claim in self._hands.custody.held_by(unit, generation):
+        for claim in self.fold.custody.held_by(unit, generation):
             if claim.delivery:
                 self._publish(claim.delivery, b"-NAK")
         plan = self._plan(unit)
-        waiting = self._hands.custody.waiting.get(plan.queue) if plan else None
+        waiting = self.fold.custody.waiting.get(plan.queue) if plan else None
         if plan and waiting:
             self._give_back_unclaimed(plan.queue, [*waiting.values()])
 
@@ -280,7 +257,7 @@ class Executor(Actor):
         self._tell_living(
             {
                 unit.name: Alive(unit.generation, self._identity(unit))
-                for unit in self._hands.units.units.values()
+                for unit in self.fold.units.units.values()
                 if unit.alive
             }
         )
@@ -294,7 +271,7 @@ class Executor(Actor):
         self._take_over = None
         self._epoch = order.epoch
         found = compare(
-            self._hands.units,
+            self.fold.units,
             self._identity,
             self._node,
             self._processes,
@@ -351,17 +328,17 @@ class Executor(Actor):
 
     def _identity(self, unit: Unit) -> Identity:
         """The unit's process as the log knows it: of the boot in which it was started."""
-        return Identity(self._hands.boots.get(unit.name) or self._processes.boot(), unit.pid, unit.start)
+        return Identity(self.fold.boots.get(unit.name) or self._processes.boot(), unit.pid, unit.start)
 
     def _reconcile(self) -> None:
         """Settle acts whose node died under them by what is real now; the elves look again at what is not."""
-        for standing in self._hands.standing.values():
+        for standing in self.fold.standing.values():
             for effect in list(standing.effects.values()):
                 self._settle(effect)
 
     def _settle(self, effect: Effect) -> None:
         """A stop is carried on to its post-check, another act is judged by what its unit is doing."""
-        unit = self._hands.units.get(effect.target)
+        unit = self.fold.units.get(effect.target)
         if effect.do == "stop_unit" and effect.generation == unit.generation:
             self._worker(unit.name).tell(End(effect.decision, unit.generation, again=False))
             return
@@ -377,18 +354,18 @@ class Executor(Actor):
             return
         living = [
             unit
-            for unit in self._hands.units.units.values()
-            if (unit.alive or self._hands.busy(unit.name) or unit.name in self._asked)
+            for unit in self.fold.units.units.values()
+            if (unit.alive or self.fold.busy(unit.name) or unit.name in self._asked)
             and unit.name not in self._ended
         ]
         if not living:
             # Children that outlived a crashed parent are nobody's otherwise.
-            for name in self._hands.units.units:
+            for name in self.fold.units.units:
                 self._processes.sweep(f"{self._node}:{name}:", signal.SIGKILL)
             self._stopping = None
             order.done()
             return
-        for unit in unneeded(living, self._hands.settings):
+        for unit in unneeded(living, self.fold.settings):
             if unit.name not in self._asked:
                 self._asked.add(unit.name)
                 self._worker(unit.name).tell(End("", unit.generation, again=False))

@@ -6,9 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from actors.clock import Clock
-from actors.feed import Chunk, Subscription
-from actors.runtime import Actor, Watcher, tell
-from actors.snapshots import EVERY, Snapshots
+from actors.feed import Subscription
+from actors.follower import Follower
+from actors.runtime import Watcher
+from actors.snapshots import Snapshots
 from projections.status import Status
 
 
@@ -18,7 +19,7 @@ class Show(Struct, frozen=True):
     reply: Callable[[dict[str, Any]], None]
 
 
-class Roster(Actor):
+class Roster(Follower[Status]):
     """Folds the log into `projections.status.Status`."""
 
     def __init__(
@@ -28,42 +29,12 @@ class Roster(Actor):
         subscribe: Callable[[Subscription], None],
         snapshots: Snapshots,
     ) -> None:
-        super().__init__("roster", watcher)
+        super().__init__("roster", watcher, subscribe, snapshots, Status())
         self._clock = clock
-        self._subscribe = subscribe
-        self._snapshots = snapshots
-        self._status = Status()
-        self._subscription: Subscription
-
-    def begin(self) -> None:
-        """Restore the snapshot and ask for the events behind it."""
-        kept = self._snapshots.restore(self.name, Status)
-        if kept:
-            self._status, self.position = kept
-        ref = self.actor_ref
-        self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
-        self._subscribe(self._subscription)
 
     def handle(self, message: Any) -> Any:
         """Take events and questions."""
-        match message:
-            case Chunk(events=events):
-                for event in events:
-                    self._status.apply(event)
-                    self.position = event.position
-                    if event.position % EVERY == 0:
-                        self._keep()
-                self._subscription.taken = self.position
-            case Show(reply=reply):
-                reply(self._status.page(self._clock.now()) | {"position": self.position})
-            case _:
-                return super().handle(message)
+        if not isinstance(message, Show):
+            return super().handle(message)
+        message.reply(self.fold.page(self._clock.now()) | {"position": self.position})
         return None
-
-    def _keep(self) -> None:
-        self._snapshots.keep(self.name, self.position, self._status)
-
-    def end(self) -> None:
-        """Keep what is known for the next start, unless an event was taken in half."""
-        if self.position and self._status.timeline.position == self.position:
-            self._keep()

@@ -35,6 +35,7 @@ class Action(Struct, frozen=True):
 class Status(Struct):
     """A fold of the whole log into one page."""
 
+    position: int = 0
     timeline: Timeline = field(default_factory=Timeline)
     settings: Settings = field(default_factory=lambda: Settings(node=""))
     units: Units = field(default_factory=lambda: Units({}))
@@ -48,7 +49,7 @@ class Status(Struct):
     arrivals: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def apply(self, event: Recorded) -> None:
-        """Fold one event."""
+        """Fold one event; the position moves last, so that a fold cut short is recognised."""
         self.timeline.apply(event)
         now = self.timeline.now
         body = event.body
@@ -61,6 +62,10 @@ class Status(Struct):
             self._decided(event, body, now)
         else:
             self._settled(event)
+        self._flow(now)
+        self.position = event.position
+
+    def _flow(self, now: int) -> None:
         for elf in self.settings.elves:
             self.mana.setdefault(elf.name, Mana()).refill(now, elf.mana)
 
