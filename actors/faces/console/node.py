@@ -1,6 +1,9 @@
 """`elf node` and `elf init`: running a forest and beginning one."""
 
+import logging
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,11 +46,18 @@ def node(
 
     log_to_stderr(debug)
     try:
-        return run_node(config, where.data, where.nats, lambda url: _welcome(config, where.data, url))
+        code = run_node(config, where.data, where.nats, lambda url: _welcome(config, where.data, url))
     except ConfigErrors as problem:
         raise Failure(str(problem)) from None
     except (GroundError, FileNotFoundError) as problem:
         raise Failure(str(problem), Exit.NO) from None
+    if code != Exit.FINE:
+        # Threads of a failed node may hold things that complain at length while the interpreter ends.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _check(config: Path, as_json: bool) -> int:
