@@ -23,6 +23,13 @@ COMMANDS = (
     ("replay", "replay:replay", "Decide everything again from the log and compare."),
     ("sql", "sql:sql", "Run one SELECT on events, tasks, workers and decisions."),
     ("log", "log:log", "Read the log, verify it, export it, repair it."),
+    (
+        "backup",
+        "backup:backup",
+        "Write the whole log into one file, from a running node or a stopped folder.",
+    ),
+    ("restore", "backup:restore", "Make a data folder out of a backup, with new passwords."),
+    ("upgrade", "backup:upgrade", "Bring a stopped data folder to this release."),
     ("mana", "status:mana", "Show what each elf may still spend on disturbing the system."),
     (
         "demo",

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from events.decisions import Decided
 from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
@@ -13,7 +14,7 @@ from events.observations import Observation
 from events.outcomes import Outcome
 from events.settings import SettingsAdopted
 from events.tasks import TaskEvent
-from events.upcasters import UPCASTERS, Registry, UpcastError, current, lift
+from events.upcasters import UPCASTERS, VERSIONS, Registry, UpcastError, current, lift
 
 AnyEvent = Observation | TaskEvent | Decided | Outcome | SettingsAdopted
 
@@ -46,7 +47,9 @@ _tag_decoder: msgspec.json.Decoder[_Tag] = msgspec.json.Decoder(_Tag)
 
 
 def encode(envelope: Envelope) -> bytes:
-    """Return the wire form of an event: one JSON object."""
+    """Return the wire form of an event: one JSON object, with the version of its event that is written now."""
+    if VERSIONS:
+        envelope = replace(envelope, version=VERSIONS.get(type_of(envelope.body), 1))
     return _encoder.encode(envelope)
 
 

@@ -7,9 +7,8 @@ from msgspec import Struct
 
 from events.codec import decode, encode
 from events.envelope import Envelope, Recorded
-from events.event import Event, type_of
+from events.event import Event
 from events.subjects import subject_of
-from events.upcasters import VERSIONS
 
 
 class Expect(Struct, frozen=True):
@@ -158,7 +157,4 @@ def envelope(
     id: str, time: int, source: str, body: Event, cause: str = "", correlation: str = ""
 ) -> Envelope:
     """Build an envelope in one line."""
-    version = VERSIONS.get(type_of(body), 1)
-    return Envelope(
-        id=id, time=time, source=source, cause=cause, correlation=correlation, version=version, body=body
-    )
+    return Envelope(id=id, time=time, source=source, cause=cause, correlation=correlation, body=body)

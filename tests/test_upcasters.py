@@ -8,6 +8,7 @@ import pytest
 from events import codec
 from events.codec import decode, decoder
 from events.envelope import Malformed, Unknown
+from events.log import envelope
 from events.tasks import TaskSubmitted
 from events.upcasters import UPCASTERS, Registry, UpcastError, current, lift
 
@@ -99,3 +100,12 @@ def test_versions_follow_from_the_registry() -> None:
 def test_without_upcasters_the_plain_decoder_reads() -> None:
     assert decoder({}) is codec._decode
     assert decode is decoder(UPCASTERS) or UPCASTERS
+
+
+def test_what_is_written_carries_the_present_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = envelope("i", 7, "client.c", TaskSubmitted(task="t", queue="q"))
+    assert b"version" not in codec.encode(said)
+    monkeypatch.setattr(codec, "VERSIONS", current(REGISTRY))
+    data = codec.encode(said)
+    assert json.loads(data)["version"] == 2
+    assert decoder(REGISTRY)(1, "log.x", data).body == said.body

@@ -1,0 +1,1 @@
+"""Backups, restored folders, upgrades, and the data folders of earlier releases."""
