@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +73,6 @@ class SimNode(Node):
         self._name = NAME
         self._ending = ""
         self._fatal = ""
-        self._wake = threading.Event()
         self.epoch = 0
         self.loop = step_loop(agenda)
         self._bus = SimBus(server, self.loop)
@@ -94,6 +92,9 @@ class SimNode(Node):
     def fatal(self) -> str:
         """Why it must end, empty while all is well."""
         return self._fatal or " ".join(self.loop.errors)
+
+    def _die(self, why: str) -> None:
+        self._fatal = self._fatal or why
 
     def _settings(self) -> Settings:
         return self._given
