@@ -11,7 +11,7 @@ from actors.backup import write_backup
 from actors.backup_form import BackupRefused, Manifest
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, WhereOption
-from actors.faces.console.output import Progress, show_json
+from actors.faces.console.output import Progress, note, show_json
 from actors.faces.console.source import LogSource
 from actors.ground import GroundError
 from actors.inspection import known_anchor
@@ -137,6 +137,9 @@ def restore(file: Path, folder: Path, /, *, json: bool = False) -> int:
         return Exit.FINE
     print(f"{manifest.count:,} events in {folder}, positions {manifest.first} to {manifest.last}")
     print(f"the head is {manifest.head}; elf log verify --data {folder} proves it")
+    note(
+        "before a node starts on it, end the node it is of: on one machine it would take over that one's workers"
+    )
     return Exit.FINE
 
 
