@@ -91,7 +91,10 @@ def missing(
     process = processes.hold(identity) if unit.alive else None
     if process is not None:
         process.close()
-        return [Adopted(unit, identity, stray=True)]
+        # A copy of a data folder believes in the same processes: they belong to the folder that they name.
+        carried = processes.marker(identity)
+        if not carried or carried.startswith(f"{node}:"):
+            return [Adopted(unit, identity, stray=True)]
     ended = next((item for item in exits() if item.unit == unit.name and item.nonce == unit.nonce), None)
     return [Over(ended)] if ended else [Vanished(unit)]
 

@@ -20,9 +20,6 @@ from projections.timeline import Timeline
 
 Source = Callable[[], Iterator[Sequence[Recorded]]]
 
-# A decision that its node could not write any more before it died: so long before its last word at most. The recorder
-# tries for 100 s, and what has no answer then makes its elf fail and come back.
-_UNWRITTEN_US = 110_000_000
 # Where the batch stands in its envelope, not what was decided.
 _PLACE = ("ordinal", "size")
 
@@ -198,9 +195,7 @@ class _Auditor:
             self._add("", "missing", again, "decision", None, _short(again))
 
     def _unwritten_until(self, timeline: Timeline) -> int:
-        return self._index.unwritten_until(
-            self._policy.name, timeline.epoch, timeline.position, timeline.now, _UNWRITTEN_US
-        )
+        return self._index.unwritten_until(self._policy.name, timeline.epoch, timeline.position, timeline.now)
 
     def _compare_one(self, name: str, decided: Decided, again: Decided) -> None:
         different = [

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 
 from actors.config import Forest
@@ -19,6 +20,9 @@ from actors.watchman import Stray, Watchman
 NATS_UNIT = "nats"
 _SERVER_WAIT_S = 20.0
 _FOLDERS = ("logs", "run", "secrets", "snapshots", "spool")
+
+
+INSTANCE = Path("run") / "instance"
 
 
 class GroundError(Exception):
@@ -105,10 +109,10 @@ class Ground:
 
         The name alone would not do: two forests of one name on one machine would end each other's workers.
         """
-        path = self.data / "run" / "instance"
+        path = self.data / INSTANCE
         if not path.exists():
             path.write_text(secrets.token_hex(4))
-        return f"{self.forest.node.name}.{path.read_text().strip()}"
+        return marker_of(self.forest.node.name, path)
 
     def env_key(self) -> bytes:
         """Return the key that hides values of `env` in digests, made once for the folder."""
@@ -241,3 +245,9 @@ def lock_folder(data: Path) -> int:
             f"expected {data} to be free, got another node running on it; try elf status"
         ) from None
     return descriptor
+
+
+def marker_of(name: str, instance: Path) -> str:
+    """Return the marker of a node's folder; a copy of the folder has the same text in another file."""
+    text = f"{instance.read_text().strip()}/{instance.stat().st_dev}/{instance.stat().st_ino}"
+    return f"{name}.{blake2b(text.encode(), digest_size=4).hexdigest()}"

@@ -116,10 +116,11 @@ class Node:
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
         )
+        # Before it reads anything: so it takes over at the lease, and what is decided behind it is carried out.
+        self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
         self._bus.wait(self._listen, 10.0)
         self._ground.watch(self._exited, self._keeper_lost)
         self._install_signals()
-        self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
         self._room.start()
         self._rotation = Rotation(self._data / "logs", lambda: self._forest, self._cut)
         self._rotation.start()
@@ -174,7 +175,9 @@ class Node:
                 position[0] = result.positions[-1]
             written.set()
 
-        self._journal.write(NodeStopped(node=self._name, reason=self._ending), done=done)
+        # Behind everything else: with the last word in the log nothing said before it was lost.
+        word = self._journal.envelope(NodeStopped(node=self._name, reason=self._ending))
+        self._journal.append([entry(word)], done, behind=True)
         written.wait(5.0)
         deadline = time.monotonic() + 5.0
         while self._feed.position < position[0] and time.monotonic() < deadline:

@@ -213,6 +213,12 @@ def _carries(pid: int, marker: str) -> bool:
     return bool(found) and (rest.partition(b"\0")[0] + b":").startswith(marker.rstrip(":").encode() + b":")
 
 
+def marker_of(pid: int) -> str:
+    """The process's ELF_UNIT; empty if it has none, overwrote it or ended."""
+    rest = (b"\0" + _environment(pid)).partition(b"\0ELF_UNIT=")[2]
+    return rest.partition(b"\0")[0].decode("ascii", "replace")
+
+
 def marked(marker: str) -> list[int]:
     """Pids that carry the marker "node:unit:generation:nonce" or a prefix of it, cut at a colon.
 

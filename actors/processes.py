@@ -35,6 +35,9 @@ class Processes(Protocol):
     def state(self, identity: Identity) -> str:
         """Return the kernel's letter for it, `X` when it is gone."""
 
+    def marker(self, identity: Identity) -> str:
+        """Return what it carries as ELF_UNIT; empty when nothing can be read there."""
+
     def leader(self, marker: str) -> Identity | None:
         """Return who leads the session of the processes with a marker, None without one."""
 
@@ -64,6 +67,10 @@ class LocalProcesses:
         stat = process.read_stat(identity.pid)
         same = stat and stat.start == identity.start and identity.boot == process.boot_id()
         return stat.state if stat and same else "X"
+
+    def marker(self, identity: Identity) -> str:
+        """See `Processes.marker`."""
+        return process.marker_of(identity.pid)
 
     def leader(self, marker: str) -> Identity | None:
         """See `Processes.leader`."""

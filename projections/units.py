@@ -56,9 +56,10 @@ class Unit(Struct):
 
 
 class Units(Struct):
-    """All units by name."""
+    """All units by name; `early_wishes` are intents for names that no settings know yet."""
 
     units: dict[str, Unit] = {}
+    early_wishes: dict[str, Intent] = {}
 
     def get(self, name: str) -> Unit:
         """Return a unit, a blank one where nothing was ever heard of it."""
@@ -172,20 +173,25 @@ class Units(Struct):
         del unit.early_deaths[:-50]
 
     def _intent(self, intent: IntentSet, settings: Settings) -> None:
+        """Apply what a person wants; a restart wants the unit to run, too."""
+        if worker_of(settings, intent.target) is None and intent.target not in self.units:
+            self.early_wishes[intent.target] = intent.intent
+            return
         for name in targets(settings, intent.target, self.units):
             unit = self.get(name)
-            if not intent.restart:
-                unit.intent = intent.intent
-            elif unit.alive:
-                unit.owes_restart = True
+            unit.intent = intent.intent
+            unit.owes_restart = unit.owes_restart or (intent.restart and unit.alive)
             if intent.restart or intent.intent == "run":
                 self.rearm(unit)
 
     def _adopted(self, settings: Settings) -> None:
         for worker in settings.workers:
+            # What somebody said before any settings named it.
+            of_pool = self.early_wishes.pop(worker.name, None)
             for name in worker.units:
                 unit = self.get(name)
                 unit.pool = worker.name
+                unit.intent = self.early_wishes.pop(name, None) or of_pool or unit.intent
                 if unit.launch and unit.launch != worker.launch:
                     self.rearm(unit)
 

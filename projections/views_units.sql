@@ -67,7 +67,7 @@ known AS (
     LEFT JOIN units u ON u.unit = e.unit LEFT JOIN latest l ON l.unit = e.unit LEFT JOIN sampled s ON s.unit = e.unit
 ),
 wanted AS (
-    SELECT k.unit, arg_max(i.intent, i.position) FILTER (NOT i.restart) AS intent,
+    SELECT k.unit, arg_max(i.intent, i.position) AS intent,
            max(i.position) FILTER (i.restart OR i.intent = 'run') AS rearmed
     FROM known k JOIN intent i ON i.target IN (k.unit, k.pool) GROUP BY k.unit
 ),

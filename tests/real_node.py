@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from actors.connection import Connection, connect, read_credentials
+from actors.ground import INSTANCE, marker_of
 from actors.jetstream import JetStreamLog
 from actors.keeper_client import Keeper, KeeperGone
 from actors.nats_server import server_program
@@ -70,8 +71,8 @@ class RealNode:
     @property
     def marker(self) -> str:
         """What every process of this folder carries first in ELF_UNIT."""
-        instance = self.data / "run" / "instance"
-        return f"{self.name}.{instance.read_text().strip() if instance.exists() else 'never'}"
+        instance = self.data / INSTANCE
+        return marker_of(self.name, instance) if instance.exists() else f"{self.name}.never"
 
     def configure(self, toml: str) -> None:
         """Write forest.toml anew."""

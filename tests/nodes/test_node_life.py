@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -241,3 +242,25 @@ async def ticks(node: RealNode, more: int) -> None:
     await node.wait(
         lambda events: sum(event.type == "sampled" for event in events) >= seen + more, what=f"{more} ticks"
     )
+
+
+async def test_a_node_on_a_copy_of_the_folder_leaves_the_originals_processes_alone(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with real_node(tmp_path / "one", SLEEPER) as node:
+        started = await node.runs("a")
+        await node.saw(EffectVerified, target="a")
+        await node.kill9()
+        copy = RealNode(tmp_path / "two", SLEEPER)
+        shutil.copytree(node.data, copy.data, ignore=shutil.ignore_patterns("*.sock"))
+        copy.name = node.name
+        copy.configure(SLEEPER)
+        (copy.data / "nats" / "port").unlink()
+        try:
+            await copy.start()
+            assert (await copy.runs("a", 2)).pid != started.pid
+            assert await copy.stop() == 0
+        finally:
+            await copy.clear()
+        await node.start()
+        assert (await node.worker("a"))["pid"] == started.pid

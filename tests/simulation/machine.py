@@ -151,6 +151,11 @@ class Machine:
         being = self._find(identity)
         return being.state if being else "X"
 
+    def marker(self, identity: Identity) -> str:
+        """See `Processes.marker`."""
+        being = self._find(identity)
+        return being.marker if being else ""
+
     def leader(self, marker: str) -> Identity | None:
         """See `Processes.leader`."""
         found = [being for being in self.living() if being.main and being.marker == marker]

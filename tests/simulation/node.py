@@ -18,7 +18,7 @@ from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec, Supervisor
 from actors.units import Launch
 from actors.worker_orders import UnitPlan
-from events.log import Receipt
+from events.log import Receipt, entry
 from events.observations import NodeStopped, NodeStopping, QueueSample
 from events.settings import Settings
 from tests.simulation.agenda import Agenda, VirtualClock
@@ -157,7 +157,8 @@ class SimNode(Node):
         def done(_: Receipt | Exception) -> None:
             self.stopped = True
 
-        self._journal.write(NodeStopped(node=NAME, reason="SIGTERM"), done=done)
+        word = self._journal.envelope(NodeStopped(node=NAME, reason="SIGTERM"))
+        self._journal.append([entry(word)], done, behind=True)
 
     def vanish(self) -> None:
         """Let the process end this instant."""
