@@ -91,12 +91,19 @@ def missing(
     process = processes.hold(identity) if unit.alive else None
     if process is not None:
         process.close()
-        # A copy of a data folder believes in the same processes: they belong to the folder that they name.
-        carried = processes.marker(identity)
-        if not carried or carried.startswith(f"{node}:"):
+        if is_ours(node, identity, processes):
             return [Adopted(unit, identity, stray=True)]
     ended = next((item for item in exits() if item.unit == unit.name and item.nonce == unit.nonce), None)
     return [Over(ended)] if ended else [Vanished(unit)]
+
+
+def is_ours(node: str, identity: Identity, processes: Processes) -> bool:
+    """Tell whether a process belongs to this folder: a copy of a folder believes in the same ones.
+
+    One that overwrote its environment says nothing and is taken for ours.
+    """
+    carried = processes.marker(identity)
+    return not carried or carried.startswith(f"{node}:")
 
 
 def verdict(effect: Effect, unit: Unit, state: str) -> EffectVerified | EffectFailed:

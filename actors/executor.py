@@ -15,6 +15,7 @@ from actors.adoption import (
     Stranger,
     Vanished,
     compare,
+    is_ours,
     missing,
     started_late,
     verdict,
@@ -190,7 +191,7 @@ class Executor(Follower[Hands]):
             )
             self._workers[unit] = worker
             known = self.fold.units.units.get(unit)
-            if known and known.alive:
+            if known and known.alive and is_ours(self._node, self._identity(known), self._processes):
                 worker.tell(Adopt(known.generation, known.nonce, self._identity(known)))
         return worker
 

@@ -66,10 +66,14 @@ class Feed:
         else:
             subscription.joined = True
 
-    async def start_with(self, names: set[str]) -> None:
-        """Begin to read once all these have subscribed, from where the one farthest back stands."""
+    async def start_with(self, names: set[str], before: Callable[[], object] = lambda: None) -> None:
+        """Begin to read once all these have subscribed, from where the one farthest back stands.
+
+        `before` is called when everybody is there and nobody has read anything.
+        """
         while not names <= set(self._subscriptions):
             await asyncio.sleep(0.001)
+        before()
         self.position = min(item.sent for item in self._subscriptions.values())
         # From here on a subscription that is behind must catch up by itself.
         self._reading = True

@@ -116,8 +116,6 @@ class Node:
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
         )
-        # Before it reads anything: so it takes over at the lease, and what is decided behind it is carried out.
-        self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
         self._bus.wait(self._listen, 10.0)
         self._ground.watch(self._exited, self._keeper_lost)
         self._install_signals()
@@ -333,7 +331,9 @@ class Node:
         for name, verb in desk.verbs().items():
             control.verb(name, verb)
         await control.start()
-        await self._feed.start_with(self._crew.readers)
+        # Told before it reads, the executor takes over at the lease and carries out what is decided behind it.
+        order = TakeOver(self.epoch, self._crew.begin_sampling)
+        await self._feed.start_with(self._crew.readers, lambda: self._crew.tell("executor", order))
 
     def _about(self) -> dict[str, Any]:
         """What the node says of itself."""

@@ -191,7 +191,7 @@ class Units(Struct):
             for name in worker.units:
                 unit = self.get(name)
                 unit.pool = worker.name
-                unit.intent = self.early_wishes.pop(name, None) or of_pool or unit.intent
+                unit.intent = self.early_wishes.pop(name, of_pool or unit.intent)
                 if unit.launch and unit.launch != worker.launch:
                     self.rearm(unit)
 

@@ -13,7 +13,7 @@ from actors.keeper_client import Keeper
 from actors.process import marked
 from events.decisions import Decided, StartUnit
 from events.log import Expect, entry, envelope
-from events.observations import LeaseTaken, NodeStopped, NodeStopping, WorkerExited
+from events.observations import LeaseTaken, NodeStopped, NodeStopping, Sampled, WorkerExited
 from events.outcomes import (
     EffectFailed,
     EffectStarted,
@@ -262,5 +262,10 @@ async def test_a_node_on_a_copy_of_the_folder_leaves_the_originals_processes_alo
             assert await copy.stop() == 0
         finally:
             await copy.clear()
+        known = len(await node.read())
         await node.start()
-        assert (await node.worker("a"))["pid"] == started.pid
+        await node.saw(LeaseTaken, after=known)
+        await node.saw(Sampled, after=known)
+        row = await node.worker("a")
+        assert row["pid"] == started.pid, row
+        assert node.all(WorkerExited) == []
