@@ -86,8 +86,12 @@ def main() -> None:
         found = [start(folder, given.events) for _ in range(given.starts)]
         answers = sorted(one[0] for one in found)
         ends = sorted(one[1] for one in found)
-        report.row("start with snapshots: first answer, median", answers[len(answers) // 2], "s", goal="<= 2 s")
-        report.row("the same, readers at the end, median", ends[len(ends) // 2], "s", goal="<= 2 s", worst=ends[-1])
+        report.row(
+            "start with snapshots: first answer, median", answers[len(answers) // 2], "s", goal="<= 2 s"
+        )
+        report.row(
+            "the same, readers at the end, median", ends[len(ends) // 2], "s", goal="<= 2 s", worst=ends[-1]
+        )
         report.row("memory of the node then", found[-1][2], "MiB", beside="without snapshots", raw=size)
 
 
