@@ -120,6 +120,8 @@ async def test_one_that_is_gone_is_forgotten(line: Line) -> None:
     line.say(5)
     await until(lambda: stays.heard and stays.heard[-1] == 10)
     await until(lambda: set(line.feed.lags()) == {"stays"})
+    assert leaves.heard == [1, 2, 3, 4, 5]
+    assert stays.heard == list(range(1, 11))
 
 
 async def test_reading_waits_for_the_slowest_so_that_mailboxes_stay_small(
