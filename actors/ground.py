@@ -204,10 +204,12 @@ class Ground:
                 self.signal_server(9)
             time.sleep(0.005)
 
+    def post_watchman(self, exited: Callable[[Exit], None]) -> None:
+        """Be ready for `watch_stray`; whoever takes strays over must find this done."""
+        self._watchman = Watchman(exited)
+
     def watch(self, exited: Callable[[Exit], None], lost: Callable[[], None]) -> None:
         """Hear of every exit, those from before this node included. `lost`: the keeper is gone, see `renew`."""
-        if self._watchman is None:
-            self._watchman = Watchman(exited)
         server = self._server()
         if server and not any(unit.unit == NATS_UNIT for unit in self.keeper.units()):
             self.watch_stray(Stray(NATS_UNIT, 0, "", server))
@@ -231,7 +233,9 @@ class Ground:
 
     def watch_stray(self, stray: Stray) -> bool:
         """Hear of the end of a process that no keeper is parent of; False when it is gone already."""
-        return self._watchman is not None and self._watchman.watch(stray)
+        if self._watchman is None:
+            raise GroundError(f"expected a watchman for {stray.unit}, got none; the node has not started")
+        return self._watchman.watch(stray)
 
 
 def lock_folder(data: Path) -> int:

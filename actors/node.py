@@ -113,6 +113,7 @@ class Node:
             Standby(self._ground, self._bus, self._journal, self._crew.begin_sampling),
         )
         self._crew.standing_by = lambda: self._room.standing_by
+        self._ground.post_watchman(self._exited)
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
         )
