@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from events.codec import canonical
 from events.decisions import Mode
 from events.settings import (
+    AgentSettings,
+    DistributionSettings,
     ElfSettings,
     Limits,
     ManaSettings,
@@ -23,7 +25,7 @@ from events.settings import (
 
 ElfName = Literal["flow", "time", "balance", "healing", "wisdom"]
 Priority = Literal["high", "middle", "low"]
-Distribution = Literal["pull_best", "seed", "fifo", "jsq", "round_robin", "random"]
+Distribution = Literal["pull_best", "pull_fair", "pull_fifo", "seed", "seed_repaired", "jsq"]
 
 # A form names a parser in config_formats: it checks a value more closely than its type and may rewrite it.
 Text = Annotated[str, Meta(extra={"form": "text"})]
@@ -144,6 +146,16 @@ class Worker(Struct, frozen=True, kw_only=True):
         return (self.name,) if self.max == 1 else tuple(f"{self.name}-{n}" for n in range(1, self.max + 1))
 
 
+class Canary(Struct, frozen=True, kw_only=True):
+    """[agent.canary]: a task of known answer. `result` must come back; or `artefact` must exist and hold `contains`."""
+
+    payload: dict[str, object] = {}
+    result: str = ""
+    artefact: PathText = ""
+    contains: str = ""
+    timeout_s: Positive = 60.0
+
+
 class Agent(Struct, frozen=True, kw_only=True):
     """[[agent]]: a remote agent. `fallback` is its place in the order of last resort, 0 for none."""
 
@@ -154,6 +166,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     wip: Count = 1
     restart: Command = ()
     owner: str = ""
+    canary: Canary | None = None
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -271,6 +284,22 @@ class Forest(Struct, frozen=True, kw_only=True):
                 for worker in self.workers
             ),
             elves=tuple(_elf_settings(name, given.get(name)) for name in MANA),
+            agents=tuple(
+                AgentSettings(
+                    name=agent.name,
+                    skills=agent.skills,
+                    priorities=agent.priorities,
+                    fallback=agent.fallback,
+                    wip=agent.wip,
+                    owner=agent.owner,
+                    restarts=bool(agent.restart),
+                    canary=agent.canary is not None,
+                )
+                for agent in self.agents
+            ),
+            distribution=DistributionSettings(
+                policy=self.policy.distribution, parameters=self.policy.parameters
+            ),
         )
 
     def _launch_digest(self, worker: Worker, env_key: bytes, environ: Mapping[str, str]) -> str:

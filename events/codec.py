@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, convert
 from msgspec.structs import replace
 
+from events.agents import AgentEvent
 from events.decisions import Decided
 from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
 from events.event import Event, type_of
@@ -16,7 +17,7 @@ from events.settings import SettingsAdopted
 from events.tasks import TaskEvent
 from events.upcasters import UPCASTERS, VERSIONS, Registry, UpcastError, current, lift
 
-AnyEvent = Observation | TaskEvent | Decided | Outcome | SettingsAdopted
+AnyEvent = Observation | TaskEvent | AgentEvent | Decided | Outcome | SettingsAdopted
 
 CATALOGUE: tuple[type[Event], ...] = tuple(
     sorted(AnyEvent.__args__, key=lambda kind: str(kind.__struct_config__.tag))

@@ -1,9 +1,10 @@
 """What was decided, with all it rests on, so that it can be decided again and compared."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
+from events.agents import AgentState
 from events.event import Event, snake
 
 Mode = Literal["observe", "advise", "act"]
@@ -11,7 +12,9 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Action(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="do", tag=snake):
-    """What a decision asks of the world."""
+    """What a decision asks of the world. One with an `effect` is open until an outcome settles it."""
+
+    effect: ClassVar[bool] = False
 
 
 class RaiseAlert(Action, frozen=True, kw_only=True):
@@ -31,18 +34,21 @@ class ClearAlert(Action, frozen=True, kw_only=True):
 class StartUnit(Action, frozen=True, kw_only=True):
     """Start this generation of a unit that has no living process."""
 
+    effect: ClassVar[bool] = True
     generation: int
 
 
 class StopUnit(Action, frozen=True, kw_only=True):
     """End the unit by its declared stop sequence and leave it ended."""
 
+    effect: ClassVar[bool] = True
     generation: int
 
 
 class RestartUnit(Action, frozen=True, kw_only=True):
     """End this generation, at a task edge if `drain`, and start the next one."""
 
+    effect: ClassVar[bool] = True
     generation: int
     drain: bool = False
     evidence: bool = False
@@ -51,6 +57,7 @@ class RestartUnit(Action, frozen=True, kw_only=True):
 class ContinueUnit(Action, frozen=True, kw_only=True):
     """Send SIGCONT to a unit that somebody stopped."""
 
+    effect: ClassVar[bool] = True
     generation: int
 
 
@@ -67,8 +74,94 @@ class Defer(Action, frozen=True, kw_only=True):
     until: int
 
 
+class AssignTask(Action, frozen=True, kw_only=True):
+    """The agent has the task; this decision itself is the delivery.
+
+    `lease` counts the task's assignments, `attempt` its starts. `submitted` is the position of the task's submission,
+    `after` that of its last event whoever wrote it: the agent claims by compare-and-set on it. `previous` is the
+    agent that loses the task.
+    """
+
+    task: str
+    queue: str
+    agent: str
+    lease: int
+    attempt: int
+    submitted: int
+    after: int
+    previous: str = ""
+
+
+class GiveUpTask(Action, frozen=True, kw_only=True):
+    """No attempt is left: the task goes to the dead letters, by compare-and-set on `after`."""
+
+    task: str
+    queue: str
+    attempts: int
+    after: int
+    kind: str
+    error: str
+
+
+class MarkAgent(Action, frozen=True, kw_only=True):
+    """The agent is in this state from here on; `wip` limits it there, `until` is when a cool-down ends."""
+
+    state: AgentState
+    wip: int = 0
+    until: int = 0
+
+
+class PingAgent(Action, frozen=True, kw_only=True):
+    """Ask the agent's program for an answer; verified when it comes in time."""
+
+    effect: ClassVar[bool] = True
+    number: int
+
+
+class RestartAgent(Action, frozen=True, kw_only=True):
+    """Run the agent's restart command or, without one, ask its owner; verified when the program joins again."""
+
+    effect: ClassVar[bool] = True
+
+
+class VerifyAgent(Action, frozen=True, kw_only=True):
+    """Have the agent do its canary and check the artefact; without a canary an answer to a ping must do."""
+
+    effect: ClassVar[bool] = True
+
+
+class ProposeMove(Action, frozen=True, kw_only=True):
+    """These tasks, not started yet, would be better off with another agent."""
+
+    tasks: tuple[str, ...]
+    source: str
+    goal: str
+
+
+class ScoreAlert(Action, frozen=True, kw_only=True):
+    """What became of a forecast: it was right, wrong, averted by an intervention, or an overload had none (missed)."""
+
+    alert: str
+    verdict: Literal["right", "wrong", "averted", "missed"]
+
+
 AnyAction = (
-    RaiseAlert | ClearAlert | StartUnit | StopUnit | RestartUnit | ContinueUnit | QuarantineUnit | Defer
+    RaiseAlert
+    | ClearAlert
+    | StartUnit
+    | StopUnit
+    | RestartUnit
+    | ContinueUnit
+    | QuarantineUnit
+    | Defer
+    | AssignTask
+    | GiveUpTask
+    | MarkAgent
+    | PingAgent
+    | RestartAgent
+    | VerifyAgent
+    | ProposeMove
+    | ScoreAlert
 )
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from events.agents import AgentSample
 from events.event import Event
 
 Intent = Literal["run", "stop", "quiet", "pause"]
@@ -86,6 +87,7 @@ class Sampled(Event, frozen=True, kw_only=True):
     full: bool
     units: tuple[UnitSample, ...] = ()
     queues: tuple[QueueSample, ...] = ()
+    agents: tuple[AgentSample, ...] = ()
 
 
 class WorkerExited(Event, frozen=True, kw_only=True):

@@ -58,6 +58,29 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     launch: str = ""
 
 
+class AgentSettings(Struct, frozen=True, kw_only=True):
+    """One remote agent as policies see it. No skills or priorities means any; `fallback` 0 means none.
+
+    `restarts` tells whether there is a command to restart it, `canary` whether there is a task of known answer.
+    """
+
+    name: str
+    skills: tuple[str, ...] = ()
+    priorities: tuple[str, ...] = ()
+    fallback: int = 0
+    wip: int = 1
+    owner: str = ""
+    restarts: bool = False
+    canary: bool = False
+
+
+class DistributionSettings(Struct, frozen=True, kw_only=True):
+    """Which policy gives tasks to agents, and its parameters where they differ from the policy's own."""
+
+    policy: str = "pull_best"
+    parameters: dict[str, float] = {}
+
+
 class ManaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An elf's budget for disturbing the system, in whole points."""
 
@@ -86,6 +109,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     queues: tuple[QueueSettings, ...] = ()
     workers: tuple[WorkerSettings, ...] = ()
     elves: tuple[ElfSettings, ...] = ()
+    agents: tuple[AgentSettings, ...] = ()
+    distribution: DistributionSettings = DistributionSettings()
 
 
 class SettingsAdopted(Event, frozen=True, kw_only=True):

@@ -1,14 +1,24 @@
 """Where each event is written: subjects name the writer, because NATS permits by subject.
 
 `log.<role>.<writer>.<kind>.<target>`; tasks `log.<role>.<writer>.task.<queue>.<id>.<event>[.<attempt>]`;
-leadership `log.lease`. A salvaged result stands outside its task's prefix: it is written without an expectation and
+leadership `log.lease`. An assignment is `log.<role>.<writer>.decided.<elf>.<agent>`: reading that is how the agent
+gets its work. A salvaged result stands outside its task's prefix: it is written without an expectation and
 must not move the last position that others compare with.
 """
 
 import re
 from typing import Literal
 
-from events.decisions import Decided
+from events.agents import (
+    AgentAdded,
+    AgentIntentSet,
+    AgentJoined,
+    AgentLeft,
+    AgentRevoked,
+    HandedOver,
+    PhaseEntered,
+)
+from events.decisions import AssignTask, Decided
 from events.event import Event, type_of
 from events.observations import (
     DeciderResumed,
@@ -68,6 +78,11 @@ def task_filter(queue: str, task: str) -> str:
     return f"log.*.*.task.{queue}.{task}.>"
 
 
+def assignments(agent: str) -> str:
+    """Return the filter of an agent's consumer: what it was assigned."""
+    return f"log.node.*.decided.*.{agent}"
+
+
 def queue_filter(queue: str) -> str:
     """Return the filter of a queue's consumer: its submissions."""
     return f"log.*.*.task.{queue}.*.submitted"
@@ -96,6 +111,8 @@ def subject_of(source: str, event: Event) -> str:
             return f"{task_prefix(source, event.queue, event.task)}.cancelled"
         case TaskMoved():
             return f"{task_prefix(source, event.queue, event.task)}.moved"
+        case Decided(action=AssignTask(agent=agent)):
+            return f"log.{source}.decided.{event.elf}.{agent}"
         case Decided():
             return f"log.{source}.decided.{event.elf}"
         case _:
@@ -117,6 +134,8 @@ def target_of(event: Event) -> str:
             return str(event.position)
         case OrphanReaped():
             return str(event.pid)
+        case AgentAdded() | AgentRevoked() | AgentJoined() | AgentLeft() | AgentIntentSet() | PhaseEntered():
+            return event.agent
         case (
             TaskSubmitted()
             | TaskStarted()
@@ -128,6 +147,7 @@ def target_of(event: Event) -> str:
             | TaskCancelled()
             | TaskMoved()
             | ResultSalvaged()
+            | HandedOver()
         ):
             return event.task
         case _:

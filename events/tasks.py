@@ -46,7 +46,8 @@ class TaskSubmitted(Event, frozen=True, kw_only=True):
 class TaskStarted(Event, frozen=True, kw_only=True):
     """A runner claimed the task; durable before its handler sees it. `delivery` is the acknowledge subject.
 
-    `deaths` counts earlier attempts whose process died; `solo` is the trial of a task with too many of them.
+    `deaths` counts earlier attempts whose process died; `solo` is the trial of a task with too many of them. An agent
+    says which `lease` of the task it claims, and the position of the hand-over `note` that it has read.
     """
 
     task: str
@@ -59,6 +60,8 @@ class TaskStarted(Event, frozen=True, kw_only=True):
     delivery: str = ""
     deaths: int = 0
     solo: bool = False
+    lease: int = 0
+    note: int = 0
 
 
 class TaskFinished(Event, frozen=True, kw_only=True):
@@ -76,6 +79,7 @@ class TaskFinished(Event, frozen=True, kw_only=True):
     result: Any = None
     service_ms: int = 0
     cleared: int = 0
+    artefacts: tuple[str, ...] = ()
 
 
 class TaskFailed(Event, frozen=True, kw_only=True):

@@ -2,15 +2,7 @@
 
 from msgspec import Struct
 
-from events.decisions import (
-    ContinueUnit,
-    Decided,
-    Defer,
-    QuarantineUnit,
-    RestartUnit,
-    StartUnit,
-    StopUnit,
-)
+from events.decisions import Decided, Defer
 from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
 
@@ -43,24 +35,21 @@ class Standing(Struct):
         if decided.mode != "act":
             self.said[key] = now
             return
-        match decided.action:
-            case StartUnit() | StopUnit() | RestartUnit() | ContinueUnit() as action:
-                self.effects[decided.target] = Effect(
-                    decision=event.id,
-                    rule=decided.rule,
-                    target=decided.target,
-                    cost=decided.cost,
-                    since=now,
-                    do=str(action.__struct_config__.tag),
-                    generation=action.generation,
-                )
-                self.deferred.pop(key, None)
-            case Defer(until=until):
-                self.deferred[key] = until
-            case QuarantineUnit():
-                self.deferred.pop(key, None)
-            case _:
-                self.deferred.pop(key, None)
+        action = decided.action
+        if isinstance(action, Defer):
+            self.deferred[key] = action.until
+            return
+        self.deferred.pop(key, None)
+        if action.effect:
+            self.effects[decided.target] = Effect(
+                decision=event.id,
+                rule=decided.rule,
+                target=decided.target,
+                cost=decided.cost,
+                since=now,
+                do=str(action.__struct_config__.tag),
+                generation=getattr(action, "generation", 0),
+            )
 
     def settle(self, outcome: EffectVerified | EffectFailed) -> Effect | None:
         """Fold an outcome; return the effect that it ended."""
