@@ -20,7 +20,7 @@ from events.settings import AgentSettings, SettingsAdopted
 
 
 class Agent(Struct):
-    """One agent. Times are forest microseconds, 0 for never; `limit` is the WIP that its state allows, 0 for no bound."""
+    """One agent. Times are forest microseconds, 0 for never; `limit` is what its state allows, 0 for no bound."""
 
     name: str
     settings: AgentSettings
