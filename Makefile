@@ -18,7 +18,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint check format sim chaos
+.PHONY: help setup run test lint check format pages sim chaos
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -35,6 +35,10 @@ lint: $(DEV)  ## format check, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+pages: $(DEV)  ## write what follows from the code: golden lines of new events, docs/events.md
+	@$(BIN)/python -m tests.golden.write
+	@$(BIN)/python -m tests.events_page
 
 sim: $(DEV)  ## simulate whole forests with faults, one for each seed (SEEDS=200 START=0)
 	@$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --start $(START)

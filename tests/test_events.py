@@ -33,6 +33,7 @@ def read(text: str, subject: str = "log.x") -> Recorded:
 
 
 def test_every_golden_event_still_reads_and_says_the_same_again() -> None:
+    newest = {(line["type"], line["form"]): line["data"] for line in golden()}
     for line in golden():
         event = read(line["data"], line["subject"])
         assert isinstance(event.body, Event), line
@@ -45,7 +46,10 @@ def test_every_golden_event_still_reads_and_says_the_same_again() -> None:
             correlation=event.correlation,
             body=event.body,
         )
-        assert encode(said).decode() == line["data"]
+        if newest[line["type"], line["form"]] == line["data"] and line["type"] != "settings_adopted":
+            assert encode(said).decode() == line["data"], "make pages adds what is new"
+        # What an earlier release wrote may lack a setting; nothing of it may be lost or change its meaning.
+        assert read(encode(said).decode()).body == event.body
         assert subject_of(event.source, event.body) == line["subject"]
 
 
@@ -53,7 +57,7 @@ def test_every_event_of_the_catalogue_has_a_golden_line_with_all_fields_and_one_
     full = {line["type"] for line in golden() if line["form"] == "full"}
     least = {line["type"] for line in golden() if line["form"] == "least"}
     tags = {str(kind.__struct_config__.tag) for kind in CATALOGUE}
-    assert full == least == tags
+    assert full == least == tags, "make pages adds what is new"
     # Lines of earlier releases stay; the last full one of a type has its newest fields too.
     for line in {line["type"]: line for line in golden() if line["form"] == "full"}.values():
         kind = known(line["type"])
@@ -202,7 +206,7 @@ def test_what_may_not_stand_in_a_subject_is_refused(text: str) -> None:
 
 def test_every_action_has_a_golden_line() -> None:
     told = {json.loads(line["data"])["body"]["action"]["do"] for line in golden() if line["form"] == "action"}
-    assert told == {str(action.__struct_config__.tag) for action in AnyAction.__args__}
+    assert told == {str(action.__struct_config__.tag) for action in AnyAction.__args__}, "make pages adds it"
 
 
 def test_a_decision_carries_all_it_rests_on() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from events.codec import decode
+from events.codec import CATALOGUE, decode
 from events.decisions import (
     AnyAction,
     Candidate,
@@ -63,6 +63,7 @@ from events.tasks import (
     TaskSubmitted,
 )
 from projections.warehouse import Warehouse
+from tests.golden.write import struct_of
 
 START = 1_767_225_600_000_000
 """2026-01-01 00:00:00 UTC in microseconds."""
@@ -221,6 +222,10 @@ def everything(scene: Scene | None = None) -> Scene:
     say(HistoryPurged(below=9, bound="segments", messages=8), node)
     say(Quarantined(position=bad, subject="log.worker.w1.what.x", reason="no JSON", sample="ff"), node)
     say(DeciderResumed(elf="flow", after=9, error="KeyError"), node)
+    told = {type(event.body) for event in scene.events} | {NodeStopping, NodeStopped}
+    for kind in (kind for kind in CATALOGUE if kind not in told):
+        # What no scene tells yet is at least there once, with every field.
+        say(struct_of(kind, full=True), node)
     say(NodeStopping(node="n1", reason="asked"), node)
     say(NodeStopped(node="n1", reason="asked"), node)
     return scene
