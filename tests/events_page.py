@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from msgspec.structs import NODEFAULT, fields
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 from events import agents, decisions, observations, outcomes, settings, tasks
 from events.codec import CATALOGUE
@@ -50,8 +51,8 @@ def section(kind: type[Event]) -> str:
     """Return one event's section."""
     hints = get_type_hints(kind)
     rows = [f"| `{item.name}` | {_type(hints[item.name])} | {_default(item)} |" for item in fields(kind)]
-    head = f"### `{kind.__struct_config__.tag}`\n\n{inspect.getdoc(kind)}\n\n| field | type | default |\n|---|---|---|\n"
-    return head + "\n".join(rows)
+    table = "\n".join(["| field | type | default |", "|---|---|---|", *rows])
+    return f"### `{kind.__struct_config__.tag}`\n\n{inspect.getdoc(kind)}\n\n{table}"
 
 
 def _type(hint: Any) -> str:

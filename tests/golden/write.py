@@ -67,8 +67,9 @@ def line(body: Event, form: str, mark: str = "") -> str:
     """Return one golden line."""
     tag = str(body.__struct_config__.tag)
     source = "agent.CC01" if tag in ("agent_joined", "agent_left") else "node.n"
-    full = {"cause": "cause-1", "correlation": "corr-1"} if form == "full" else {}
-    said = Envelope(id=f"{tag}-{form}{mark}", time=TIME, source=source, body=body, **full)
+    cause, correlation = ("cause-1", "corr-1") if form == "full" else ("", "")
+    name = f"{tag}-{form}{mark}"
+    said = Envelope(id=name, time=TIME, source=source, cause=cause, correlation=correlation, body=body)
     data = encode(said).decode()
     row = {"type": tag, "form": form, "subject": subject_of(source, body), "data": data}
     return json.dumps(row, ensure_ascii=False)

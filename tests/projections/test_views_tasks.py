@@ -165,7 +165,7 @@ def test_a_death_is_charged_to_whoever_the_trial_finds(tell: Tell) -> None:
         scene.submit(task)
         scene.say(crash(task, scene.start(task)))
     claim = scene.start("worker", "w-2", 2)
-    done = {"generation": 1, "attempt": 2, "claim": claim}
+    done: dict[str, Any] = {"generation": 1, "attempt": 2, "claim": claim}
     scene.say(TaskFinished(task="worker", queue="q", unit="w-2", cleared=1, **done))
     scene.say(crash("worker", scene.start("worker")))
     scene.start("task")
