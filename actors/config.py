@@ -17,6 +17,7 @@ from events.settings import (
     ElfSettings,
     Limits,
     ManaSettings,
+    NightSettings,
     QueueSettings,
     RestartSettings,
     Settings,
@@ -66,6 +67,10 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "queue_jam_s"): _ABOVE_ZERO,
     (Limits, "beat_lost_s"): _ABOVE_ZERO,
     (Limits, "steady_s"): _ABOVE_ZERO,
+    (Limits, "scale_utilisation"): Meta(gt=0, le=1),
+    (Limits, "scale_drain_s"): _ABOVE_ZERO,
+    (Limits, "scale_down_s"): _ABOVE_ZERO,
+    (Limits, "scale_step_s"): _ABOVE_ZERO,
     (Limits, "renotify_s"): _ABOVE_ZERO,
     (RestartSettings, "burst"): _AT_LEAST_ONE,
     (RestartSettings, "window_s"): _ABOVE_ZERO,
@@ -112,6 +117,10 @@ class Night(Struct, frozen=True, kw_only=True):
     start: Clock = field(name="from")
     end: Clock = field(name="to")
     max: Count
+
+    def settings(self) -> NightSettings:
+        """Return the same in minutes of the day."""
+        return NightSettings(start=_minute(self.start), end=_minute(self.end), max=self.max)
 
 
 class Worker(Struct, frozen=True, kw_only=True):
@@ -267,7 +276,13 @@ class Forest(Struct, frozen=True, kw_only=True):
             sample_s=self.node.sample_s,
             limits=self.limits,
             queues=tuple(
-                QueueSettings(name=q.name, serve=q.serve, max_attempts=q.max_attempts, timeout_s=q.timeout_s)
+                QueueSettings(
+                    name=q.name,
+                    serve=q.serve,
+                    max_attempts=q.max_attempts,
+                    timeout_s=q.timeout_s,
+                    overflow_to=q.overflow_to,
+                )
                 for q in self.queues
             ),
             workers=tuple(
@@ -280,6 +295,10 @@ class Forest(Struct, frozen=True, kw_only=True):
                     restart=worker.restart,
                     after=worker.after,
                     launch=self._launch_digest(worker, env_key, os.environ if environ is None else environ),
+                    names=worker.units(),
+                    slots=worker.concurrency,
+                    batch=worker.batch,
+                    night=worker.night.settings() if worker.night else None,
                 )
                 for worker in self.workers
             ),
@@ -342,6 +361,11 @@ def references(value: str) -> list[str]:
 def expand(value: str, environ: Mapping[str, str]) -> str:
     """Put the node's own variables in for each `${NAME}`. Raises KeyError for one that is not set."""
     return _REFERENCE.sub(lambda found: environ[found[1]], value)
+
+
+def _minute(clock: str) -> int:
+    hour, _, minute = clock.partition(":")
+    return int(hour) * 60 + int(minute)
 
 
 def _elf_settings(name: ElfName, given: Elf | None) -> ElfSettings:

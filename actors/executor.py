@@ -153,8 +153,9 @@ class Executor(Follower[Hands]):
                 self._journal.write(failed, cause=decision)
             case StartUnit(generation=generation):
                 self._worker(decided.target).tell(Start(decision, generation))
-            case StopUnit(generation=generation):
-                self._worker(decided.target).tell(End(decision, generation, again=False))
+            case StopUnit(generation=generation, drain=drain):
+                wait = self._drain_time(decided.target) if drain else 0.0
+                self._worker(decided.target).tell(End(decision, generation, again=False, drain_s=wait))
             case RestartUnit(generation=generation, drain=drain):
                 wait = self._drain_time(decided.target) if drain else 0.0
                 self._worker(decided.target).tell(End(decision, generation, again=True, drain_s=wait))

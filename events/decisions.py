@@ -39,10 +39,11 @@ class StartUnit(Action, frozen=True, kw_only=True):
 
 
 class StopUnit(Action, frozen=True, kw_only=True):
-    """End the unit by its declared stop sequence and leave it ended."""
+    """End the unit by its declared stop sequence and leave it ended; with `drain` it ends what it holds first."""
 
     effect: ClassVar[bool] = True
     generation: int
+    drain: bool = False
 
 
 class RestartUnit(Action, frozen=True, kw_only=True):
@@ -138,6 +139,30 @@ class ProposeMove(Action, frozen=True, kw_only=True):
     goal: str
 
 
+class ScalePool(Action, frozen=True, kw_only=True):
+    """From here on exactly these units of the pool are wanted."""
+
+    pool: str
+    units: tuple[str, ...]
+
+
+class MoveTasks(Action, frozen=True, kw_only=True):
+    """Take these tasks, waiting and not started, to a compatible queue."""
+
+    effect: ClassVar[bool] = True
+    tasks: tuple[str, ...]
+    source: str
+    goal: str
+
+
+class ProposeBatch(Action, frozen=True, kw_only=True):
+    """Hand over so many tasks at once instead of as many as now, within the declared range."""
+
+    pool: str
+    now: int
+    batch: int
+
+
 class ScoreAlert(Action, frozen=True, kw_only=True):
     """What became of a forecast: it was right, wrong, averted by an intervention, or an overload had none (missed)."""
 
@@ -161,6 +186,9 @@ AnyAction = (
     | RestartAgent
     | VerifyAgent
     | ProposeMove
+    | ScalePool
+    | MoveTasks
+    | ProposeBatch
     | ScoreAlert
 )
 

@@ -78,6 +78,15 @@ class QueueSample(Struct, frozen=True, array_like=True):
     redelivered: int
 
 
+class HostSample(Struct, frozen=True, array_like=True):
+    """The machine: `cpu` in tenths of a percent of all cores, `memory` available and `total` in bytes, cores."""
+
+    cpu: int
+    memory: int
+    total: int
+    cores: int
+
+
 class Sampled(Event, frozen=True, kw_only=True):
     """The tick. Units and queues whose values moved beyond the dead band since they were last written.
 
@@ -88,6 +97,7 @@ class Sampled(Event, frozen=True, kw_only=True):
     units: tuple[UnitSample, ...] = ()
     queues: tuple[QueueSample, ...] = ()
     agents: tuple[AgentSample, ...] = ()
+    host: HostSample | None = None
 
 
 class WorkerExited(Event, frozen=True, kw_only=True):
@@ -134,6 +144,14 @@ class IntentSet(Event, frozen=True, kw_only=True):
     target: str
     intent: Intent
     restart: bool = False
+    reason: str = ""
+
+
+class ScaleSet(Event, frozen=True, kw_only=True):
+    """A person said how many processes a pool shall have; with -1 the forest decides that again."""
+
+    pool: str
+    count: int
     reason: str = ""
 
 
@@ -207,6 +225,7 @@ Observation = (
     | OrphanReaped
     | KeeperReplaced
     | IntentSet
+    | ScaleSet
     | LogRotated
     | StoodBy
     | Resumed

@@ -25,6 +25,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory_restart_percent: float = 90.0
     queue_jam_s: float = 30.0
     beat_lost_s: float = 30.0
+    scale_utilisation: float = 0.8
+    scale_drain_s: float = 60.0
+    scale_down_s: float = 180.0
+    scale_step_s: float = 15.0
     steady_s: float = 10.0
     renotify_s: tuple[float, ...] = (900.0, 3600.0, 21600.0)
 
@@ -36,6 +40,7 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     serve: Literal["pull", "dispatch"] = "pull"
     max_attempts: int = 3
     timeout_s: float = 600.0
+    overflow_to: tuple[str, ...] = ()
 
 
 class RestartSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,8 +50,20 @@ class RestartSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     window_s: float = 600.0
 
 
+class NightSettings(Struct, frozen=True, kw_only=True):
+    """At most `max` processes from one minute of the local day to another, which may lie after midnight."""
+
+    start: int
+    end: int
+    max: int
+
+
 class WorkerSettings(Struct, frozen=True, kw_only=True):
-    """One pool of equal processes as policies see it. `launch` is the digest of how it is started."""
+    """One pool of equal processes as policies see it. `launch` is the digest of how it is started.
+
+    `units` are wanted as long as nobody scales the pool, `names` all that it may have; `slots` is how many tasks one
+    process works on at once, `batch` how many it is handed at once.
+    """
 
     name: str
     queue: str = ""
@@ -56,6 +73,10 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     restart: RestartSettings = RestartSettings()
     after: tuple[str, ...] = ()
     launch: str = ""
+    names: tuple[str, ...] = ()
+    slots: int = 1
+    batch: int = 1
+    night: NightSettings | None = None
 
 
 class AgentSettings(Struct, frozen=True, kw_only=True):

@@ -173,7 +173,8 @@ class Status(Struct):
         return "backoff" if unit.failures else "stopped"
 
     def _is_configured(self, unit: Unit) -> bool:
-        return any(unit.name in worker.units for worker in self.settings.workers)
+        worker = worker_of(self.settings, unit.pool)
+        return worker is not None and unit.name in self.units.wanted(worker)
 
     def _queue(self, name: str, now: int) -> dict[str, Any]:
         queue = self.queues.queues[name]

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from events.decisions import Decided, QuarantineUnit, RestartUnit, StopUnit
+from events.decisions import Decided, QuarantineUnit, RestartUnit, ScalePool, StopUnit
 from events.envelope import Recorded
 from events.observations import (
     Intent,
     IntentSet,
     NodeStopping,
     Sampled,
+    ScaleSet,
     UnitSample,
     WorkerExited,
     WorkerReady,
@@ -56,10 +57,19 @@ class Unit(Struct):
 
 
 class Units(Struct):
-    """All units by name; `early_wishes` are intents for names that no settings know yet."""
+    """All units by name; `early_wishes` are intents for names that no settings know yet.
+
+    `scaled` names the wanted units of the pools that were scaled, `pinned` those whose size a person set.
+    """
 
     units: dict[str, Unit] = {}
     early_wishes: dict[str, Intent] = {}
+    scaled: dict[str, tuple[str, ...]] = {}
+    pinned: dict[str, int] = {}
+
+    def wanted(self, worker: WorkerSettings) -> tuple[str, ...]:
+        """Return the units of a pool that shall run, people's wishes for single ones left aside."""
+        return self.scaled.get(worker.name, worker.units)
 
     def get(self, name: str) -> Unit:
         """Return a unit, a blank one where nothing was ever heard of it."""
@@ -101,6 +111,10 @@ class Units(Struct):
                 self._intent(intent, settings)
             case SettingsAdopted(settings=adopted):
                 self._adopted(adopted)
+            case ScaleSet() as scale:
+                self._scale(scale, settings)
+            case Decided(action=ScalePool(pool=pool, units=names), mode="act"):
+                self._want(pool, names, settings)
             case Decided(action=QuarantineUnit(until=until), target=name, mode="act"):
                 unit = self.get(name)
                 unit.quarantined_until = until
@@ -184,7 +198,30 @@ class Units(Struct):
             if intent.restart or intent.intent == "run":
                 self.rearm(unit)
 
+    def _scale(self, scale: ScaleSet, settings: Settings) -> None:
+        """Apply how large a person wants a pool; no policy scales it while that holds."""
+        worker = worker_of(settings, scale.pool)
+        if worker is None:
+            return
+        if scale.count < 0:
+            self.pinned.pop(scale.pool, None)
+            return
+        self.pinned[scale.pool] = scale.count
+        self._want(scale.pool, worker.names[: scale.count], settings)
+
+    def _want(self, pool: str, names: tuple[str, ...], settings: Settings) -> None:
+        worker = worker_of(settings, pool)
+        self.scaled[pool] = names
+        for name in names if worker else ():
+            self.get(name).pool = pool
+
     def _adopted(self, settings: Settings) -> None:
+        for pool in list(self.scaled):
+            worker = worker_of(settings, pool)
+            if worker is None or not set(self.scaled[pool]) <= set(worker.names):
+                # Its range changed: it begins at its smallest again.
+                del self.scaled[pool]
+                self.pinned.pop(pool, None)
         for worker in settings.workers:
             # What somebody said before any settings named it.
             of_pool = self.early_wishes.pop(worker.name, None)

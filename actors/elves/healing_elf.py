@@ -10,15 +10,17 @@ from actors.elves import Draft, View
 from events.decisions import (
     ClearAlert,
     ContinueUnit,
+    Decided,
     QuarantineUnit,
     RaiseAlert,
     RestartUnit,
+    ScalePool,
     StartUnit,
     StopUnit,
 )
 from events.envelope import Recorded
 from events.event import Event
-from events.observations import IntentSet, Sampled, WorkerExited, WorkerReady
+from events.observations import IntentSet, Sampled, ScaleSet, WorkerExited, WorkerReady
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from events.settings import RestartSettings, SettingsAdopted
 from projections.health import Health, memory_percent
@@ -37,10 +39,11 @@ QUARANTINE_S = (300, 600, 1200, 2400, 3600)
 
 
 class HealingState(Struct):
-    """Units and their signs."""
+    """Units and their signs. `scaled_at`: forest time of a pool's new size that no tick has followed yet."""
 
     units: Units
     health: Health
+    scaled_at: int = 0
 
 
 class HealingElf:
@@ -55,6 +58,7 @@ class HealingElf:
         WorkerStarted,
         WorkerReady,
         IntentSet,
+        ScaleSet,
         SettingsAdopted,
         EffectVerified,
         EffectFailed,
@@ -68,18 +72,25 @@ class HealingElf:
         """See `Policy.fold`."""
         state.units.apply(event, view.timeline.now, view.settings)
         state.health.apply(event, view.timeline.now, state.units, view.settings)
+        match event.body:
+            case Decided(action=ScalePool()):
+                state.scaled_at = view.timeline.now
+            case Sampled():
+                state.scaled_at = 0
+            case _:
+                return
 
     def decide(self, state: HealingState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
         drafts: list[Draft] = []
         for name in sorted(state.units.units):
             unit = state.units.units[name]
-            drafts.extend(self._recovered(unit, view))
+            drafts.extend(self._recovered(unit, state, view))
             if view.standing.busy(name):
                 continue
             if unit.alive:
                 drafts.extend(self._living(unit, state, view))
-            elif wanted(unit, view):
+            elif wanted(unit, state.units, view):
                 drafts.extend(self._missing(unit, state, view))
         return drafts
 
@@ -89,17 +100,21 @@ class HealingElf:
         times = [
             start_time(unit, view)[0]
             for unit in state.units.units.values()
-            if not unit.alive and wanted(unit, view) and not view.standing.busy(unit.name)
+            if not unit.alive and wanted(unit, state.units, view) and not view.standing.busy(unit.name)
         ]
+        if state.scaled_at:
+            times.append(now + 1)
         return min((time for time in times if time > now), default=0)
 
     def _living(self, unit: Unit, state: HealingState, view: View) -> Iterable[Draft]:
         worker = worker_of(view.settings, unit.pool)
         signs = state.health.get(unit.name)
         facts: dict[str, Any] = {"generation": unit.generation, "pid": unit.pid}
-        if not wanted(unit, view):
-            reason = "ordered" if unit.intent == "stop" else "not_configured"
-            yield _draft("stop", unit, StopUnit(generation=unit.generation), reason, "is to end", facts)
+        if not wanted(unit, state.units, view):
+            scaled = worker is not None and unit.name in worker.names and unit.intent != "stop"
+            reason = "scaled" if scaled else "ordered" if unit.intent == "stop" else "not_configured"
+            stop = StopUnit(generation=unit.generation, drain=scaled)
+            yield _draft("stop", unit, stop, reason, "is to end", facts)
         elif unit.owes_restart:
             action = RestartUnit(generation=unit.generation, drain=True)
             yield _draft("order", unit, action, "ordered", "is to be restarted", facts)
@@ -172,11 +187,11 @@ class HealingElf:
             raised = RaiseAlert(cause="crash_loop", severity="critical")
             yield _draft("quarantine", unit, raised, "crash_loop", text, facts, ALERT_COST)
 
-    def _recovered(self, unit: Unit, view: View) -> Iterable[Draft]:
+    def _recovered(self, unit: Unit, state: HealingState, view: View) -> Iterable[Draft]:
         facts = {"generation": unit.generation, "alive": unit.alive}
         lived = view.timeline.now - unit.started_at
         steady = unit.alive and lived >= view.settings.limits.steady_s * SECOND
-        if view.alerts.find("crash_loop", unit.name) and (steady or not wanted(unit, view)):
+        if view.alerts.find("crash_loop", unit.name) and (steady or not wanted(unit, state.units, view)):
             action = ClearAlert(cause="crash_loop")
             yield _draft("quarantine", unit, action, "steady", "stays alive again", facts)
         running = unit.sample is not None and unit.sample.status not in ("T", "t", "?")
@@ -204,10 +219,10 @@ def _draft(
     )
 
 
-def wanted(unit: Unit, view: View) -> bool:
-    """Tell whether configuration and people want the unit to run."""
+def wanted(unit: Unit, units: Units, view: View) -> bool:
+    """Tell whether configuration, the pool's present size and people want the unit to run."""
     worker = worker_of(view.settings, unit.pool)
-    return worker is not None and unit.name in worker.units and unit.intent != "stop"
+    return worker is not None and unit.name in units.wanted(worker) and unit.intent != "stop"
 
 
 def unready(after: Sequence[str], units: Units) -> list[str]:
