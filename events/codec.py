@@ -11,13 +11,17 @@ from events.agents import AgentEvent
 from events.decisions import Decided
 from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
 from events.event import Event, type_of
+from events.jobs import JobEvent
 from events.observations import Observation
 from events.outcomes import Outcome
+from events.reminders import ReminderEvent
 from events.settings import SettingsAdopted
 from events.tasks import TaskEvent
 from events.upcasters import UPCASTERS, VERSIONS, Registry, UpcastError, current, lift
 
-AnyEvent = Observation | TaskEvent | AgentEvent | Decided | Outcome | SettingsAdopted
+AnyEvent = (
+    Observation | TaskEvent | AgentEvent | Decided | Outcome | SettingsAdopted | ReminderEvent | JobEvent
+)
 
 CATALOGUE: tuple[type[Event], ...] = tuple(
     sorted(AnyEvent.__args__, key=lambda kind: str(kind.__struct_config__.tag))

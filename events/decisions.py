@@ -163,6 +163,71 @@ class ProposeBatch(Action, frozen=True, kw_only=True):
     batch: int
 
 
+class Remind(Action, frozen=True, kw_only=True):
+    """Tell a worker, all of its processes or `unit` alone: a line in its log, its notice file, its handler.
+
+    `due` (microseconds since 1970) is when it was to be told, `late_s` how much later it is; `request` "gc" asks it
+    to collect garbage and to answer with its memory before and after.
+    """
+
+    effect: ClassVar[bool] = True
+    reminder: str
+    worker: str
+    words: str
+    due: int
+    late_s: int = 0
+    unit: str = ""
+    request: Literal["", "gc"] = ""
+
+
+class Prepare(Action, frozen=True, kw_only=True):
+    """Tell the workers of a queue that so many tasks of a kind are expected at a time; they may ignore it."""
+
+    queue: str
+    kind: str
+    expected: int
+    at: int
+    confidence: float
+
+
+class ProposeMaintenance(Action, frozen=True, kw_only=True):
+    """From `start` to `end` (microseconds since 1970) the least work is expected; what could be restarted then."""
+
+    start: int
+    end: int
+    restarts: tuple[str, ...] = ()
+
+
+class ProposeRestart(Action, frozen=True, kw_only=True):
+    """The unit works worse than after its start, and earlier restarts undid that; `at` is the best moment."""
+
+    generation: int
+    at: int
+
+
+class RunJob(Action, frozen=True, kw_only=True):
+    """Run the job's command once; it was due at `due` (microseconds since 1970)."""
+
+    effect: ClassVar[bool] = True
+    job: str
+    due: int
+    late_s: int = 0
+
+
+class Escalate(Action, frozen=True, kw_only=True):
+    """What failed again and again goes to the people of the channel `escalation`."""
+
+    cause: str
+    times: int
+
+
+class Notify(Action, frozen=True, kw_only=True):
+    """Tell the people of one channel by name, or those that a topic concerns, what the decision's text says."""
+
+    channel: str = ""
+    topic: str = ""
+
+
 class ScoreAlert(Action, frozen=True, kw_only=True):
     """What became of a forecast: it was right, wrong, averted by an intervention, or an overload had none (missed)."""
 
@@ -190,6 +255,13 @@ AnyAction = (
     | MoveTasks
     | ProposeBatch
     | ScoreAlert
+    | Remind
+    | Prepare
+    | ProposeMaintenance
+    | ProposeRestart
+    | RunJob
+    | Escalate
+    | Notify
 )
 
 

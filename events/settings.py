@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from events.decisions import Mode
 from events.event import Event
+from events.zones import Zone
 
 Origin = Literal["file", "tuning", "operator"]
 
@@ -102,6 +103,33 @@ class DistributionSettings(Struct, frozen=True, kw_only=True):
     parameters: dict[str, float] = {}
 
 
+class ReminderSettings(Struct, frozen=True, kw_only=True):
+    """One reminder of the configuration; `when` as it was written, read by the clocks of `zone`."""
+
+    name: str
+    worker: str
+    when: str
+    text: str
+    zone: str = "UTC"
+
+
+class JobSettings(Struct, frozen=True, kw_only=True):
+    """One job as policies see it. `escalate` tells whether its failures are more than a line."""
+
+    name: str
+    every: str
+    kind: str
+    zone: str = "UTC"
+    escalate: bool = True
+
+
+class ChannelSettings(Struct, frozen=True, kw_only=True):
+    """One way to tell people and the topics that go there beside what is addressed to it by name."""
+
+    name: str
+    topics: tuple[str, ...] = ()
+
+
 class ManaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An elf's budget for disturbing the system, in whole points."""
 
@@ -132,6 +160,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     elves: tuple[ElfSettings, ...] = ()
     agents: tuple[AgentSettings, ...] = ()
     distribution: DistributionSettings = DistributionSettings()
+    reminders: tuple[ReminderSettings, ...] = ()
+    jobs: tuple[JobSettings, ...] = ()
+    channels: tuple[ChannelSettings, ...] = ()
+    zones: tuple[Zone, ...] = ()
 
 
 class SettingsAdopted(Event, frozen=True, kw_only=True):

@@ -20,6 +20,13 @@ from events.agents import (
 )
 from events.decisions import AssignTask, Decided
 from events.event import Event, type_of
+from events.jobs import (
+    JobFinished,
+    Notified,
+    PublicationOpened,
+    PublicationRefused,
+    PublicationRequested,
+)
 from events.observations import (
     DeciderResumed,
     IntentSet,
@@ -39,6 +46,7 @@ from events.outcomes import (
     WorkerStarted,
     WorkerStartOrdered,
 )
+from events.reminders import ReminderAdded, ReminderRemoved, RequestAnswered
 from events.tasks import (
     ResultSalvaged,
     TaskCancelled,
@@ -134,6 +142,16 @@ def target_of(event: Event) -> str:
             return str(event.position)
         case OrphanReaped():
             return str(event.pid)
+        case ReminderAdded() | ReminderRemoved():
+            return event.reminder
+        case RequestAnswered():
+            return event.unit
+        case JobFinished():
+            return event.job
+        case Notified():
+            return event.channel
+        case PublicationRequested() | PublicationOpened() | PublicationRefused():
+            return event.key
         case AgentAdded() | AgentRevoked() | AgentJoined() | AgentLeft() | AgentIntentSet() | PhaseEntered():
             return event.agent
         case (

@@ -38,7 +38,7 @@ def value_of(kind: Any, name: str) -> Any:
     if origin is Literal:
         return get_args(kind)[-1]
     if origin is tuple:
-        return (value_of(get_args(kind)[0], name),)
+        return tuple(value_of(item, name) for item in get_args(kind) if item is not Ellipsis)
     if origin is dict:
         return {f"{name}-1": value_of(get_args(kind)[1], name)}
     if origin is not None or not isinstance(kind, type):
