@@ -32,6 +32,19 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scale_step_s: float = 15.0
     steady_s: float = 10.0
     renotify_s: tuple[float, ...] = (900.0, 3600.0, 21600.0)
+    agent_suspect_s: float = 15.0
+    agent_ping_s: float = 5.0
+    agent_pings: int = 3
+    agent_stall_s: float = 300.0
+    agent_no_progress_s: float = 900.0
+    agent_restart_s: float = 300.0
+    agent_verify_s: float = 300.0
+    agent_cooldown_s: tuple[float, ...] = (60.0, 120.0, 240.0, 480.0, 960.0, 1800.0)
+    agent_probation_tasks: int = 5
+    agent_probation_s: float = 86_400.0
+    agent_lag_ms: int = 1000
+    agent_shared_s: float = 120.0
+    agent_cap_s: float = 600.0
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
