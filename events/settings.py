@@ -27,9 +27,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue_jam_s: float = 30.0
     beat_lost_s: float = 30.0
     scale_utilisation: float = 0.8
-    scale_drain_s: float = 60.0
+    scale_drain_s: float = 5.0
     scale_down_s: float = 180.0
-    scale_step_s: float = 15.0
+    scale_step_s: float = 5.0
     steady_s: float = 10.0
     renotify_s: tuple[float, ...] = (900.0, 3600.0, 21600.0)
     agent_suspect_s: float = 15.0

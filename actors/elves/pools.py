@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actors.elves import Draft, View
 from actors.elves.scaling import (
-    NIGHT_PATIENCE,
+    NIGHT_PATIENCE_S,
     Load,
     Pool,
     Wish,
@@ -138,7 +138,7 @@ def _resize(
     lifted = None
     if worker.night and at_night(minute_of_day(view), worker.night.start, worker.night.end):
         late = load.waiting * load.service_s / max(1, len(wanted) * worker.slots)
-        lifted = late > NIGHT_PATIENCE * limits.scale_drain_s
+        lifted = late > NIGHT_PATIENCE_S
         if not lifted:
             high = max(0, min(high, worker.night.max))
             low = min(low, high)
@@ -187,7 +187,7 @@ def _night_alert(worker: WorkerSettings, lifted: bool | None, view: View) -> Ite
     """Say that the cap for the night gave way, and when it holds again."""
     alert = view.alerts.find("night_cap", worker.name)
     if lifted and not alert:
-        text = f"{worker.name} has work for more than {NIGHT_PATIENCE} drain times: the cap for the night gives way"
+        text = f"{worker.name} has work for more than {NIGHT_PATIENCE_S // 60:g} minutes: the cap for the night gives way"
         raised = RaiseAlert(cause="night_cap", severity="warning")
         yield Draft(
             rule="night",

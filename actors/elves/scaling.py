@@ -20,8 +20,10 @@ MEMORY_SHARE = 0.8
 # On a machine that has nothing left to give, one more process only slows the others.
 CPU_FULL = 950
 TOLERANCE = 0.1
-# Beyond so many times the drain target a cap for the night gives way.
-NIGHT_PATIENCE = 10
+# A smaller surplus is kept: growing and shrinking by one all day serves nobody.
+SURPLUS = 0.3
+# When its work would take longer than this, a cap for the night gives way.
+NIGHT_PATIENCE_S = 600.0
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -80,7 +82,9 @@ def next_count(now: int, count: int, wish: int, pool: Pool, limits: Limits, low:
             return count
         return min(bounded, max(2 * count, count + STEP))
     floor = max(low, min(high, pool.highest))
-    return min(count, floor) if bounded < count else count
+    if floor < count and (count > high or floor == low or floor < count * (1 - SURPLUS)):
+        return floor
+    return count
 
 
 def room(host: HostSample | None, units: Sequence[Unit], count: int) -> int | None:
