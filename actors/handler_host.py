@@ -5,15 +5,17 @@ Standard library only, Python 3.8 or later. Started as `python handler_host.py <
 datagram is a header (number of the call; 1 when more datagrams of the same text follow) and a piece of JSON.
 A request is a list of tasks; each of them is answered for itself under the call's number: `[index, service_ns, kind,
 text or result, submit or null]`, kind "" for a result. The first answer, number 0, says whether the
-handler could be imported. A request is taken from the socket only when its call begins, so the runner may
-take back what still lies there. While a call runs, the names of its tasks stand at that place of that file: it tells
-whoever comes after a killed runner what was being executed.
+handler could be imported. Under the number NOTICE comes a message, an object that is answered by an object; the
+handler's module may have a function `on_message` for it. A request is taken from the socket only when its call
+begins, so the runner may take back what still lies there. While a call runs, the names of its tasks stand at that
+place of that file: it tells whoever comes after a killed runner what was being executed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import importlib
 import inspect
 import json
@@ -32,6 +34,7 @@ LENGTH = struct.Struct("!I")
 PIECE = 64 * 1024
 RESULT_LIMIT = 256 * 1024
 TEXT_LIMIT = 4000
+NOTICE = 0xFFFFFFFF
 
 
 def die_with(runner: int) -> None:
@@ -157,13 +160,60 @@ def mark_at(place: str) -> Callable[[list[Any]], None]:
     return mark
 
 
+def heed(name: str, message: dict[str, Any]) -> dict[str, Any]:
+    """Do what a message asks for and pass it on to the handler's module; what that raises stands in the unit's log."""
+    answer: dict[str, Any] = {"ok": True, "told": False}
+    if message.get("do") == "gc":
+        answer.update(collect())
+    hook = getattr(sys.modules.get(name.partition(":")[0]), "on_message", None)
+    if callable(hook):
+        answer["told"] = True
+        try:
+            said = hook(message)
+            if inspect.iscoroutine(said):
+                asyncio.run(said)
+        except BaseException as problem:
+            traceback.print_exc()
+            answer.update(ok=False, error=json.loads(told(problem)))
+    return answer
+
+
+def collect() -> dict[str, int]:
+    """Collect garbage and give free memory back to the kernel; resident bytes before and after."""
+    before = resident()
+    found = gc.collect()
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except (ImportError, OSError, AttributeError):
+        pass
+    return {"before": before, "after": resident(), "found": found}
+
+
+def resident() -> int:
+    """Return the memory of this process that lies in RAM, in bytes; 0 where it cannot be known."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def serve(
-    channel: socket.socket, handler: Callable[[Any], Any], batch: bool, mark: Callable[[list[Any]], None]
+    channel: socket.socket,
+    name: str,
+    handler: Callable[[Any], Any],
+    batch: bool,
+    mark: Callable[[list[Any]], None],
 ) -> None:
     """Answer requests until the runner is gone."""
     clock = time.perf_counter_ns
     while True:
         number, text = receive(channel)
+        if number == NOTICE:
+            send(channel, NOTICE, as_json(heed(name, json.loads(text))))
+            continue
         tasks = json.loads(text)
         mark(tasks)
         begun = clock()
@@ -191,7 +241,7 @@ def main() -> int:
         return 3
     try:
         send(channel, 0, b'[0,0,"",null,null]')
-        serve(channel, handler, mode == "batch", mark)
+        serve(channel, name, handler, mode == "batch", mark)
     except (EOFError, ConnectionError):
         return 0
     return 0

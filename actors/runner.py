@@ -20,6 +20,7 @@ from actors.runner_fate import Fates
 from actors.runner_hosts import Hosts
 from actors.runner_jobs import Pace
 from actors.runner_marks import Marks
+from actors.runner_notices import MESSAGES, Notices
 from actors.runner_orders import Orders
 from actors.runner_post import Post, tell
 from actors.runner_programs import Programs
@@ -149,7 +150,9 @@ class Runner:
         self.beats = Beats(connection, self.post, f"beat.{spec.pool}.{spec.unit}", self._beat)
         self.work.join(self.workers, claims, self.post, self.ends, self._order, self.beats.changed)
         actions = {"quiet": self._quiet, "resume": self._resume, "drain": self._leave}
-        self.orders = Orders(spec, self.log, self.work, self.workers, actions)
+        self.notices = Notices(self.workers, self.recorder, self.voice)
+        messages = (MESSAGES, self.notices.heed)
+        self.orders = Orders(spec, self.log, self.work, self.workers, actions, messages)
         self.recorder.start()
         self.post.start()
 

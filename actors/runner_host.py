@@ -5,11 +5,12 @@ has not begun and never will, a call that is gone from the socket has. So a cras
 """
 
 import asyncio
+import json
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -24,6 +25,12 @@ _BURST = 512
 # The longest answer, with all its subtasks.
 _LONGEST = 64 * 1024 * 1024
 FOUL = -1
+# The number of what is no call but a message, as in handler_host.
+NOTICE = 0xFFFFFFFF
+# So long may a handler be busy with one.
+NOTICE_S = 60.0
+
+Told = dict[str, Any]
 
 
 class Parcel(Struct, eq=False):
@@ -63,6 +70,8 @@ class Host:
         self.parcels: deque[Parcel] = deque()
         self.unsent: deque[bytes] = deque()
         self.heard: list[bytes] = []
+        self.notices: deque[tuple[bytes, asyncio.Future[Told]]] = deque()
+        self._noticed: asyncio.TimerHandle | None = None
         self.ready = False
         self.full = False
         self.doom: Doom | None = None
@@ -78,10 +87,51 @@ class Host:
             keep=keep,
         )
 
+    def notice(self, message: Told) -> "asyncio.Future[Told]":
+        """Send a message at the next task edge; no call is sent while one is on its way."""
+        answer: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        self.notices.append((json.dumps(message).encode(), answer))
+        self.turn()
+        return answer
+
+    def turn(self) -> None:
+        """Send the first message if nothing is being executed; a host that never answers it is ended."""
+        if self.notices and not self.parcels and self.ready and not self._noticed:
+            self.send(NOTICE, self.notices[0][0])
+            self._noticed = asyncio.get_running_loop().call_later(NOTICE_S, self._overdue)
+
+    def answered(self, text: bytes) -> bool:
+        """Take the answer to the message on its way; False when there is none or it is no answer."""
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            return False
+        if not self._noticed or not isinstance(answer, dict):
+            return False
+        self._noticed.cancel()
+        self._noticed = None
+        _, future = self.notices.popleft()
+        if not future.done():
+            future.set_result(answer)
+        self.turn()
+        return True
+
+    def _overdue(self) -> None:
+        self.doom = self.doom or Doom(
+            "exit", f"expected an answer to a message within {NOTICE_S:g} s, got none"
+        )
+        self.child.kill()
+
     def close(self) -> None:
         """Let go of both ends of the socket."""
         if self.timer:
             self.timer.cancel()
+        if self._noticed:
+            self._noticed.cancel()
+        while self.notices:
+            future = self.notices.popleft()[1]
+            if not future.done():
+                future.set_result({"ok": False, "error": "the handler's process ended"})
         asyncio.get_running_loop().remove_reader(self.channel)
         asyncio.get_running_loop().remove_writer(self.channel)
         self.channel.close()

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from actors.runner_children import ending
 from actors.runner_dump import DUMP_S, frame_since, log_end
-from actors.runner_host import Doom, Host, Parcel
+from actors.runner_host import NOTICE, Doom, Host, Parcel, Told
 from actors.runner_jobs import Job, Outcome, Pace, request_of
 from actors.runner_marks import Marks
 from actors.runner_post import tell
@@ -96,7 +96,8 @@ class Hosts:
         depth = self._pace.depth()
         if not ready and self._count > 1:
             self._level()
-        hosts = [h for h in self._hosts if h.ready and not h.doom and not h.full and len(h.parcels) < depth]
+        open_ones = [h for h in self._hosts if h.ready and not h.doom and not h.full and not h.notices]
+        hosts = [host for host in open_ones if len(host.parcels) < depth]
         while ready and hosts:
             if self._batch > 1 and len(ready) < self._batch and self._waits(ready[0]):
                 return
@@ -134,6 +135,11 @@ class Hosts:
         """Kill what runs; its tasks end as `exit`."""
         for host in self._hosts:
             self._end(host, Doom("exit", text))
+
+    async def notice(self, message: Told, every: bool = False) -> list[Told]:
+        """Give a message to the first host, or to every one, at its next task edge; returns their answers."""
+        hosts = [host for host in self._hosts if host.ready and not host.doom]
+        return list(await asyncio.gather(*(host.notice(message) for host in hosts[: None if every else 1])))
 
     async def close(self, grace_s: float) -> None:
         """End the hosts: end of file first, then by force."""
@@ -206,6 +212,8 @@ class Hosts:
         for number, text in host.answers():
             if number and host.parcels and number == host.parcels[0].number:
                 self._answered(host, text)
+            elif number == NOTICE and host.answered(text):
+                continue
             elif number == 0 and not host.ready:
                 self._imported(host, text)
             else:
@@ -248,6 +256,8 @@ class Hosts:
             if host.parcels:
                 host.parcels[0].begun = self._loop.time()
                 self._arm(host)
+            else:
+                host.turn()
             self._pace.observe(service / len(parcel.jobs))
         self._done(job, outcome)
 

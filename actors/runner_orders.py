@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from nats.aio.msg import Msg
@@ -29,13 +29,15 @@ class Orders:
         work: Work,
         workers: Workers,
         actions: Mapping[str, Callable[[], Awaitable[None]]],
+        messages: tuple[Sequence[str], Callable[[dict[str, Any]], None]] = ((), lambda _: None),
     ) -> None:
-        """`actions` says what `{"do": …}` may ask for."""
+        """`actions` says what `{"do": …}` may ask for; what `messages` names is handed over as a whole."""
         self._spec = spec
         self._log = log
         self._work = work
         self._workers = workers
         self._actions = actions
+        self._messages, self._heed = messages
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self, connection: Connection) -> None:
@@ -48,11 +50,15 @@ class Orders:
 
     async def _told(self, message: Msg) -> None:
         try:
-            action = self._actions.get(json.loads(message.data)["do"])
+            body = json.loads(message.data)
+            action = self._actions.get(body["do"])
+            if body["do"] in self._messages:
+                self._heed(body)
+                return
         except (ValueError, TypeError, KeyError):
             action = None
         if action is None:
-            known = ", ".join(self._actions)
+            known = ", ".join((*self._actions, *self._messages))
             tell(f"expected one of {known} on {message.subject}, got {message.data[:80]!r}")
             return
         await action()

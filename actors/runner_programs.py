@@ -185,6 +185,10 @@ class Programs:
         for program in self._programs:
             _end(program, Doom("exit", text))
 
+    async def notice(self, message: dict[str, Any], every: bool = False) -> list[dict[str, Any]]:
+        """Nobody lives between two tasks who could be told."""
+        return []
+
     async def close(self, grace_s: float) -> None:
         """End what runs."""
         self._closing = True

@@ -43,9 +43,11 @@ class Voice(Struct, frozen=True):
         expect = None if stands is None else Expect(task_filter(job.queue, job.task), stands)
         return Entry(envelope, subject_of(self.source, event), expect)
 
-    def alone(self, event: Event) -> Entry:
-        """Say something about the unit itself."""
-        envelope = Envelope(id=self.nonce(), time=time.time_ns() // 1000, source=self.source, body=event)
+    def alone(self, event: Event, id: str = "") -> Entry:
+        """Say something about the unit itself, once where an `id` follows from what it answers."""
+        envelope = Envelope(
+            id=id or self.nonce(), time=time.time_ns() // 1000, source=self.source, body=event
+        )
         return Entry(envelope, subject_of(self.source, event))
 
 

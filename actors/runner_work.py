@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from nats.aio.msg import Msg
 
@@ -48,6 +48,9 @@ class Workers(Protocol):
 
     def give_up(self, text: str) -> None:
         """Stop what runs; outcomes of kind `exit` follow."""
+
+    async def notice(self, message: dict[str, Any], every: bool = False) -> list[dict[str, Any]]:
+        """Give a message to one process that lives, or to every one; returns their answers."""
 
     async def close(self, grace_s: float) -> None:
         """End every process."""
