@@ -20,8 +20,12 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from actors.audit import replay
+from actors.faces.console.source import LogSource
 from actors.jetstream import JetStreamLog
+from actors.place import Place
+from events.envelope import Recorded
 from events.log import Conflict, Entry, Expect, LogError, entry, envelope
+from events.observations import HistoryPurged, HistorySealed
 from events.subjects import task_filter
 from events.tasks import ResultSalvaged, TaskCancelled, TaskDied, TaskFinished, TaskStarted, TaskSubmitted
 from tests.chaos.strikes import Strikes
@@ -31,6 +35,9 @@ from tests.real_node import ROOT, RealNode
 FOREST = f"""
 [limits]
 steady_s = 0.2
+[log]
+segment_events = 3000
+keep_s = 20
 [[queue]]
 name = "q"
 max_attempts = 50
@@ -68,6 +75,8 @@ class Figures(Struct):
     node_failures: int = 0
     divergences: list[str] = field(default_factory=list)
     unwritten: int = 0
+    sealed: int = 0
+    purged: int = 0
     verify: str = ""
 
     @property
@@ -86,15 +95,20 @@ class Load:
         self._chance = chance
         self.acknowledged: set[str] = set()
         self._resting = False
+        self._over = False
         self._number = 0
 
     def rest(self, on: bool) -> None:
         """Submit nothing for a while, or go on."""
         self._resting = on
 
+    def end(self) -> None:
+        """Let `run` return once its batch is acknowledged: a wait that is cancelled may not hear of it."""
+        self._over = True
+
     async def run(self) -> None:
-        """Submit until cancelled, never far ahead of what is finished."""
-        while True:
+        """Submit until ended, never far ahead of what is finished."""
+        while not self._over:
             if not self._resting and len(self.acknowledged) - self._watch.finished < _AHEAD:
                 await self._submit(self._batch(self._chance.choice((1, 3, 20, 40))))
             await asyncio.sleep(0.02)
@@ -159,8 +173,8 @@ async def chaos(folder: Path, minutes: float, kills: int, seed: int, say: bool =
                 assert not submitting.done(), submitting
                 await _one(node, watch, name, blow, figures, say)
         figures.seconds = round(time.monotonic() - began, 1)
-        submitting.cancel()
-        await asyncio.gather(submitting, return_exceptions=True)
+        load.end()
+        await asyncio.wait_for(submitting, _RECOVERY_S)
         await _check(node, load, figures)
         code = await node.stop()
         assert code == 0, node.words()[-3000:]
@@ -201,23 +215,23 @@ async def _one(
 async def _check(node: RealNode, load: Load, figures: Figures) -> None:
     figures.acknowledged = len(load.acknowledged)
     ends: Counter[str] = Counter()
-    seen = 0
+    stored: set[str] = set()
     deadline = time.monotonic() + 120.0
     while time.monotonic() < deadline:
-        with contextlib.suppress(LogError):
-            await node.read()
-        for event in node.events[seen:]:
+        for event in await asyncio.to_thread(_behind, node):
             if isinstance(event.body, TaskFinished | TaskDied | TaskCancelled):
                 ends[event.body.task] += 1
                 figures.dead += isinstance(event.body, TaskDied)
+            elif isinstance(event.body, TaskSubmitted):
+                stored.add(event.body.task)
             figures.executions += isinstance(event.body, TaskStarted)
             figures.salvaged += isinstance(event.body, ResultSalvaged)
-        seen = len(node.events)
         if load.acknowledged <= set(ends):
             break
         await asyncio.sleep(0.05)
-    stored = {event.body.task for event in node.events if isinstance(event.body, TaskSubmitted)}
     figures.events = len(node.events)
+    figures.sealed = sum(isinstance(event.body, HistorySealed) for event in node.events)
+    figures.purged = max((e.body.below for e in node.events if isinstance(e.body, HistoryPurged)), default=0)
     figures.lost = len(load.acknowledged - stored)
     figures.without_end = len(load.acknowledged - set(ends))
     figures.with_two_ends = sum(count > 1 for count in ends.values())
@@ -227,6 +241,14 @@ async def _check(node: RealNode, load: Load, figures: Figures) -> None:
     command = [sys.executable, str(ROOT / "__main__.py"), "log", "verify", "--data", str(node.data)]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
     figures.verify = "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def _behind(node: RealNode) -> list[Recorded]:
+    """Take what the log, sealed files and stream as one, has behind the last event taken."""
+    with LogSource(Place(node.data)) as source:
+        found = [event for chunk in source.chunks(len(node.events)) for event in chunk]
+    node.events.extend(found)
+    return found
 
 
 def show(figures: Figures) -> str:
@@ -243,6 +265,7 @@ def show(figures: Figures) -> str:
         f"executions {figures.executions}, raw duplicates {figures.executions - figures.acknowledged}",
         f"late results kept aside {figures.salvaged}",
         f"events {figures.events}, divergences {len(figures.divergences)}, unwritten {figures.unwritten}",
+        f"sealed files {figures.sealed}, the stream emptied below {figures.purged}",
         f"the node ended by itself {figures.node_failures} times",
         f"verify: {figures.verify or 'clean'}",
         *figures.divergences[:5],

@@ -5,17 +5,23 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from actors.process import marked
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.event import Event
 from events.outcomes import Checkpointed, WorkerStartOrdered
 from events.tasks import TaskFinished, TaskStarted, TaskSubmitted
+from projections.segments import FOLDER, MANIFEST
+from tests.chaos.folders import NAMED, Sign, strike_at
 from tests.chaos.watch import Watch, children_of, hit
 from tests.real_node import RealNode
 
 UNITS = ("w-1", "w-2")
 _MOMENT_S = 10.0
+# Archive work and snapshots come by the number of events.
+_HISTORY_S = 45.0
 
 
 class Strikes:
@@ -39,6 +45,9 @@ class Strikes:
             ("node between order and start", self.node_ordering),
             ("node stopping", self.node_stopping),
             ("node paused", self.node_paused),
+            ("node sealing", self.node_sealing),
+            ("node purging", self.node_purging),
+            ("node keeping snapshots", self.node_snapshots),
             ("keeper", self.keeper),
             ("server under load", self.server),
             ("server mid-batch", self.server_mid_batch),
@@ -111,7 +120,58 @@ class Strikes:
         await self._pause(self._node.process.pid, 3.0)
         return "paused"
 
+    async def node_sealing(self) -> str:
+        """Kill it while it writes a sealed file, or when the file has its name and the manifest not yet."""
+        named = self._chance.random() < 0.5
+        begun: list[str] = []
+
+        def sign(kind: int, name: str) -> bool:
+            if name.endswith("next.parquet"):
+                begun.append(name)
+            return bool(begun) and (not named or (kind == NAMED and name[:1].isdigit()))
+
+        before = _manifest(self._node)[1]
+        return await self._in_history(
+            FOLDER, sign, lambda: "seal" if _manifest(self._node)[1] == before else ""
+        )
+
+    async def node_purging(self) -> str:
+        """Kill it when it has said that it empties the stream, before it can have said that it did."""
+        before = _manifest(self._node)[0]
+
+        def sign(kind: int, name: str) -> bool:
+            return kind == NAMED and name == MANIFEST and _manifest(self._node)[0] > before
+
+        return await self._in_history(FOLDER, sign, lambda: "purge")
+
+    async def node_snapshots(self) -> str:
+        """Kill it when some of its folds have kept what they know and others have not."""
+        folder = self._node.data / "snapshots"
+
+        def sign(_: int, name: str) -> bool:
+            return name.endswith(".new")
+
+        def phase() -> str:
+            left = any(folder.glob(".*.new"))
+            kept = {msgspec.json.decode(path.read_bytes())["position"] for path in folder.glob("*.json")}
+            return "snapshot" if left or len(kept) > 1 else ""
+
+        return await self._in_history("snapshots", sign, phase)
+
+    async def _in_history(self, folder: str, sign: Sign, phase: Callable[[], str]) -> str:
+        """Kill the node at a sign in one of its folders; what lies there afterwards tells the phase."""
+        place = self._node.data / folder
+        place.mkdir(exist_ok=True)
+        found = await strike_at(place, sign, self._kill, _HISTORY_S)
+        await self._fell()
+        name = phase() if found else ""
+        await self._node.start()
+        return name or "leading"
+
     def _hit_node(self, _: Recorded) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
         if self._node.process:
             hit(self._node.process.pid)
 
@@ -228,3 +288,12 @@ class Strikes:
         if hit(pid, signal.SIGSTOP):
             await asyncio.sleep(self._chance.uniform(0.05, longest))
             hit(pid, signal.SIGCONT)
+
+
+def _manifest(node: RealNode) -> tuple[int, int]:
+    """Return below what the stream is being emptied, and the last sealed position."""
+    try:
+        manifest = msgspec.json.decode((node.data / FOLDER / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return 0, 0
+    return manifest["purged"], manifest["segments"][-1]["last"]
