@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+import psutil
+
 from actors import process
 from actors.process import Identity, Sample
+from events.observations import HostSample
 
 
 class Held(Protocol):
@@ -50,6 +53,9 @@ class Processes(Protocol):
     def samples(self, identities: Mapping[str, Identity]) -> dict[str, Sample]:
         """Look at all these trees at once."""
 
+    def host(self) -> HostSample:
+        """Look at the machine; its CPU share is that since the last look."""
+
 
 class LocalProcesses:
     """This machine's."""
@@ -87,3 +93,13 @@ class LocalProcesses:
     def samples(self, identities: Mapping[str, Identity]) -> dict[str, Sample]:
         """See `Processes.samples`."""
         return process.sample_tree(identities)
+
+    def host(self) -> HostSample:
+        """See `Processes.host`."""
+        memory = psutil.virtual_memory()
+        return HostSample(
+            cpu=round(10 * psutil.cpu_percent(None)),
+            memory=memory.available,
+            total=memory.total,
+            cores=psutil.cpu_count() or 1,
+        )

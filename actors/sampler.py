@@ -15,7 +15,7 @@ from actors.process import Sample
 from actors.processes import Processes
 from actors.runtime import Actor, Watcher, tell
 from events.log import Receipt
-from events.observations import ClockStepped, QueueSample, Sampled, UnitSample
+from events.observations import ClockStepped, HostSample, QueueSample, Sampled, UnitSample
 
 _log = logging.getLogger("elf.sampler")
 
@@ -24,6 +24,8 @@ SUSPECT_TICK_S = 1.0
 _BEAT_SHOWN_MS = 10_000
 _CPU_BAND = 30
 _MEMORY_BAND = 0.02
+_HOST_CPU_BAND = 100
+_HOST_MEMORY_BAND = 0.05
 _STEP_US = 5_000_000
 
 
@@ -90,6 +92,7 @@ class Sampler(Actor):
         self._queues: dict[str, QueueSample] = {}
         self._queues_written: dict[str, QueueSample] = {}
         self._due: dict[str, int] = {}
+        self._host: HostSample | None = None
         self._next = 0
         self._last_full = -FULL_EVERY_S
         self._last = (0, 0.0)
@@ -143,12 +146,24 @@ class Sampler(Actor):
             self._last_full = now
         self._written |= {sample.unit: sample for sample in moved}
         self._queues_written |= {sample.queue: sample for sample in queues}
+        host = self._look_at_host(full)
         ref = self.actor_ref
         self._journal.write(
-            Sampled(full=full, units=moved, queues=queues), done=lambda result: _unless_stored(ref, result)
+            Sampled(full=full, units=moved, queues=queues, host=host),
+            done=lambda result: _unless_stored(ref, result),
         )
         self._suspect = any(_is_suspect(sample) for sample in units)
         self._plan()
+
+    def _look_at_host(self, full: bool) -> HostSample | None:
+        """Return how the machine is if that is news."""
+        host, last = self._processes.host(), self._host
+        if last and not full:
+            calm = abs(host.cpu - last.cpu) <= _HOST_CPU_BAND
+            if calm and abs(host.memory - last.memory) <= _HOST_MEMORY_BAND * last.memory:
+                return None
+        self._host = host
+        return host
 
     def _plan(self) -> None:
         """Set the one timer: the regular tick, or earlier if an elf waits for a time."""

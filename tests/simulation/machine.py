@@ -9,6 +9,7 @@ from random import Random
 from actors.keeper_client import Exit, Started, StartRefused, StartRequest
 from actors.keeper_client import Unit as Living
 from actors.process import Identity, Sample
+from events.observations import HostSample
 from tests.simulation.agenda import Agenda
 
 BOOT = "boot"
@@ -169,6 +170,10 @@ class Machine:
         """See `Processes.sweep`."""
         family = self.family(marker, session.pid if session else 0)
         return [being.pid for being in family if self.deliver(being, sig)]
+
+    def host(self) -> HostSample:
+        """See `Processes.host`: a machine with room."""
+        return HostSample(100, 8 << 30, 16 << 30, 4)
 
     def samples(self, identities: Mapping[str, Identity]) -> dict[str, Sample]:
         """See `Processes.samples`."""
