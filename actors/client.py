@@ -19,7 +19,7 @@ from events.codec import decode, encode
 from events.envelope import Envelope, Recorded
 from events.event import Event
 from events.log import Conflict, Entry, Expect, LogUnreachable, entry
-from events.observations import Intent, IntentSet
+from events.observations import Intent, IntentSet, ScaleSet
 from events.subjects import EVERYTHING, LOG, task_filter, token
 from events.tasks import TaskCancelled, TaskDied, TaskDropped, TaskFinished, TaskSubmitted
 
@@ -180,6 +180,12 @@ class Client:
     async def intend(self, target: str, intent: Intent, *, restart: bool = False, reason: str = "") -> int:
         """Say what a worker shall do; returns the position. Works while no node leads."""
         body = IntentSet(target=token(target, "worker"), intent=intent, restart=restart, reason=reason)
+        receipt = await self.log.append([entry(self.envelope(body))])
+        return receipt.positions[-1]
+
+    async def scale(self, pool: str, count: int, *, reason: str = "") -> int:
+        """Say how many processes a pool shall have, -1 for what the forest thinks; returns the position."""
+        body = ScaleSet(pool=token(pool, "worker"), count=count, reason=reason)
         receipt = await self.log.append([entry(self.envelope(body))])
         return receipt.positions[-1]
 

@@ -45,6 +45,7 @@ from projections.units import Unit, targets, unneeded
 _log = logging.getLogger("elf.executor")
 
 DRAIN_CAP_S = 600.0
+_ACTS = {"start_unit", "stop_unit", "restart_unit", "continue_unit"}
 
 
 class Executor(Follower[Hands]):
@@ -340,6 +341,9 @@ class Executor(Follower[Hands]):
 
     def _settle(self, effect: Effect) -> None:
         """A stop is carried on to its post-check, another act is judged by what its unit is doing."""
+        if effect.do not in _ACTS:
+            # Another hand's work.
+            return
         unit = self.fold.units.get(effect.target)
         if effect.do == "stop_unit" and effect.generation == unit.generation:
             self._worker(unit.name).tell(End(effect.decision, unit.generation, again=False))

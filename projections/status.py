@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
-from events.settings import ElfSettings, Settings, SettingsAdopted
+from events.settings import ElfSettings, Settings, SettingsAdopted, WorkerSettings
 from events.tasks import TaskSubmitted
 from projections.alerts import Alerts
 from projections.health import memory_percent
@@ -110,6 +110,7 @@ class Status(Struct):
         """Return the page without its `node` part; times in seconds, `now` in microseconds."""
         return {
             "workers": [self._worker(unit, now) for _, unit in sorted(self.units.units.items())],
+            "pools": [self._pool(worker) for worker in self.settings.workers],
             "agents": [],
             "queues": [self._queue(name, now) for name in sorted(self.queues.queues)],
             "elves": [self._elf_row(elf) for elf in self.settings.elves],
@@ -129,6 +130,16 @@ class Status(Struct):
                 }
                 for _, alert in sorted(self.alerts.open.items())
             ],
+        }
+
+    def _pool(self, worker: WorkerSettings) -> dict[str, Any]:
+        return {
+            "name": worker.name,
+            "queue": worker.queue,
+            "wanted": len(self.units.wanted(worker)),
+            "min": len(worker.units),
+            "max": max(len(worker.names), len(worker.units)),
+            "set": self.units.pinned.get(worker.name),
         }
 
     def _worker(self, unit: Unit, now: int) -> dict[str, Any]:

@@ -116,6 +116,53 @@ def signal(name: str, number: str, /, *, json: bool = False, where: WhereOption 
     return Exit.FINE
 
 
+@worker.command
+def scale(
+    name: str, count: str, /, *, reason: str = "", json: bool = False, where: WhereOption = HERE
+) -> int:
+    """Say how many processes a pool shall have; what waits is then not counted any more.
+
+    Parameters
+    ----------
+    name
+        A pool's name, as status shows it.
+    count
+        How many, within the pool's min and max, or auto: the forest decides again.
+    reason
+        Why, for the log.
+    json
+        Print {"worker", "count", "position"}.
+    """
+
+    async def say() -> tuple[int, int]:
+        async with await Client.open(where.place(), "operator") as client:
+            page = await client.ask("status", timeout=5.0)
+            number = _count(name, count, page)
+            return number, await client.scale(name, number, reason=reason)
+
+    number, position = asyncio.run(say())
+    if json:
+        show_json({"worker": name, "count": None if number < 0 else number, "position": position})
+    else:
+        print(f"{name}: {count} (position {position})")
+    return Exit.FINE
+
+
+def _count(name: str, text: str, page: dict[str, Any]) -> int:
+    """Return how many processes a text asks for, -1 for auto; refuse what the pool's range does not allow."""
+    pools = {row["name"]: row for row in page["pools"]}
+    if name not in pools:
+        raise Failure(f"expected a pool of workers, got {name!r}; {closest(name, sorted(pools))}")
+    if text == "auto":
+        return -1
+    most = pools[name]["max"]
+    if not text.isdecimal() or int(text) > most:
+        raise Failure(
+            f"expected 0 to {most} processes of {name} or auto, got {text!r}; max in forest.toml sets the range"
+        )
+    return int(text)
+
+
 def _signal_name(text: str) -> str:
     try:
         found = (
