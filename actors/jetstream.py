@@ -85,6 +85,10 @@ class JetStreamLog:
         """See `EventLog.last`."""
         return await self._get({"last_by_subj": filter})
 
+    async def last_on(self, subject: str) -> Recorded | None:
+        """Return the last event on one subject, for a user that may ask for this subject only."""
+        return await self._get({}, subject)
+
     async def at(self, position: int) -> Recorded | None:
         """Return the event at a position, or None."""
         return await self._get({"seq": position})
@@ -157,12 +161,11 @@ class JetStreamLog:
             raise LogUnreachable(text)
         raise LogRefused(text)
 
-    async def _get(self, query: dict[str, Any]) -> Recorded | None:
-        subject = f"$JS.API.DIRECT.GET.{self.stream}"
+    async def _get(self, query: dict[str, Any], on: str = "") -> Recorded | None:
+        subject = f"$JS.API.DIRECT.GET.{self.stream}{'.' if on else ''}{on}"
         try:
-            reply = await self.connection.client.request(
-                subject, msgspec.json.encode(query), timeout=self.timeout
-            )
+            data = msgspec.json.encode(query) if query else b""
+            reply = await self.connection.client.request(subject, data, timeout=self.timeout)
         except (TimeoutError, NatsError, OSError) as problem:
             raise LogUnreachable(
                 f"expected an answer from the log, got {type(problem).__name__}"

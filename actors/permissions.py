@@ -11,26 +11,43 @@ from msgspec import Struct
 
 from actors.connection import Credentials
 
+# What the credentials file of an agent is called before its name.
+AGENT_FILE = "agent-"
+
+_ANSWER_WITHIN = "15m"
+
 _READ = ["$JS.API.DIRECT.GET.LOG", "$JS.API.DIRECT.GET.LOG.>"]
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """One user's name, the `<role>.<writer>` of its events, and its subjects."""
+    """One user's name, the `<role>.<writer>` of its events, and its subjects.
+
+    One that `answers` may reply once to each request that it is sent.
+    """
 
     name: str
     source: str
     publish: Sequence[str]
     subscribe: Sequence[str]
     deny_publish: Sequence[str] = ()
+    answers: bool = False
 
 
-def users_of(node: str, pools: Mapping[str, str]) -> list[User]:
+def users_of(node: str, pools: Mapping[str, str], agents: Sequence[str] = ()) -> list[User]:
     """Return every user of a node. `pools` maps the task workers' pools to their queues."""
     users = [
         User(
             name="node",
             source=f"node.{node}",
-            publish=[f"log.node.{node}.>", "log.lease", "$JS.API.>", "$JS.ACK.>", "run.>", "_INBOX.*.>"],
+            publish=[
+                f"log.node.{node}.>",
+                "log.lease",
+                "$JS.API.>",
+                "$JS.ACK.>",
+                "run.>",
+                "agent.>",
+                "_INBOX.*.>",
+            ],
             deny_publish=["$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>"],
             subscribe=["_INBOX.node.>", "ctl.>", "beat.>", "$JS.EVENT.ADVISORY.>"],
         ),
@@ -54,6 +71,7 @@ def users_of(node: str, pools: Mapping[str, str]) -> list[User]:
         ),
     ]
     users.extend(worker_user(pool, queue) for pool, queue in sorted(pools.items()))
+    users.extend(agent_user(name) for name in sorted(agents))
     return users
 
 
@@ -71,6 +89,29 @@ def worker_user(pool: str, queue: str) -> User:
         ],
         subscribe=[f"_INBOX.worker-{pool}.>", f"run.{pool}.>", f"log.*.*.task.{queue}.*.cancelled"],
     )
+
+
+def agent_user(name: str) -> User:
+    """Return the user of one remote agent: its own events, its own assignments, its own beats, and nothing else."""
+    return User(
+        name=f"{AGENT_FILE}{name}",
+        source=f"agent.{name}",
+        publish=[
+            f"log.agent.{name}.>",
+            f"beat.agent.{name}",
+            f"ctl.agent.{name}",
+            f"$JS.API.CONSUMER.MSG.NEXT.LOG.a_{name}",
+            f"$JS.ACK.LOG.a_{name}.>",
+            f"$JS.API.DIRECT.GET.LOG.log.agent.{name}.>",
+        ],
+        subscribe=[f"_INBOX.agent-{name}.>", f"agent.{name}.>"],
+        answers=True,
+    )
+
+
+def agents_with_files(folder: Path) -> list[str]:
+    """Return the agents that have a credentials file in a folder of secrets."""
+    return sorted(path.stem.removeprefix(AGENT_FILE) for path in folder.glob(f"{AGENT_FILE}*.json"))
 
 
 def issue(folder: Path, url: str, users: Sequence[User]) -> dict[str, Credentials]:
@@ -100,7 +141,9 @@ def authorization(users: Sequence[User], issued: Mapping[str, Credentials]) -> s
         publish: dict[str, Sequence[str]] = {"allow": user.publish}
         if user.deny_publish:
             publish["deny"] = user.deny_publish
-        permissions = {"publish": publish, "subscribe": {"allow": user.subscribe}}
+        permissions: dict[str, object] = {"publish": publish, "subscribe": {"allow": user.subscribe}}
+        if user.answers:
+            permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_WITHIN}
         rows.append(
             f"    {{ user: {json.dumps(user.name)}, password: {json.dumps(issued[user.name].password)},"
             f" permissions: {json.dumps(permissions)} }}"

@@ -59,8 +59,8 @@ class Post:
                 await self._client.publish(subject, data)
 
 
-def tell(text: str) -> None:
+def tell(text: str, who: str = "runner") -> None:
     """Write one line to the unit's log; a full disk must not end the runner."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     with contextlib.suppress(OSError):
-        os.write(2, f"{stamp} runner: {text}\n".encode(errors="replace"))
+        os.write(2, f"{stamp} {who}: {text}\n".encode(errors="replace"))

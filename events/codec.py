@@ -8,6 +8,7 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from events.agents import AgentEvent
+from events.authority import objection
 from events.decisions import Decided
 from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
 from events.event import Event, type_of
@@ -69,8 +70,16 @@ def _decode(position: int, subject: str, data: bytes) -> Recorded:
         wire = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         return _salvage(position, subject, data, str(problem))
+    return _recorded(position, subject, wire, data)
+
+
+def _recorded(position: int, subject: str, wire: _Wire, data: bytes) -> Recorded:
+    """Take an event for what it says, unless its writer may not say it there: then it is malformed."""
+    body: Event | Malformed = wire.body
+    if why := objection(subject, wire.source, wire.body):
+        body = Malformed(why)
     return Recorded(
-        position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, wire.body, data
+        position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, body, data
     )
 
 
@@ -102,9 +111,7 @@ def decoder(registry: Registry) -> Callable[[int, str, bytes], Recorded]:
             )
         if wire.version < versions.get(type_of(wire.body), 1):
             return _lifted(registry, versions, position, subject, data) or _decode(position, subject, data)
-        return Recorded(
-            position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, wire.body, data
-        )
+        return _recorded(position, subject, wire, data)
 
     return lifting
 
