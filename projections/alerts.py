@@ -1,5 +1,7 @@
 """Open alerts: one for each cause and target, said again at growing intervals."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from events.decisions import ClearAlert, Decided, RaiseAlert
@@ -15,6 +17,12 @@ class Alert(Struct):
     opened: int
     notified: int
     count: int = 1
+
+    def owed(self, now: int, steps: Sequence[float]) -> bool:
+        """Tell whether it is to be said again: after each of these seconds, the last one repeating."""
+        if not steps:
+            return False
+        return now - self.notified >= steps[min(self.count - 1, len(steps) - 1)] * 1_000_000
 
 
 class Alerts(Struct):
@@ -32,6 +40,7 @@ class Alerts(Struct):
                     alert.notified = now
                     alert.count += 1
                     alert.text = decided.text
+                    alert.severity = severity
                 else:
                     self.open[key] = Alert(cause, decided.target, severity, decided.text, now, now)
             case ClearAlert():
