@@ -1,0 +1,291 @@
+"""Whose turn it is on both sides: waiting tasks and free agents, indexed, kept up to date by the ledger itself.
+
+It holds nothing that is not in the ledger: made anew from it at any time it gives the same answers.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from typing import Protocol
+
+from msgspec import Struct
+
+from actors.elves.distribution.lanes import Group, Lane, Lanes, rank_of
+from actors.elves.distribution.seats import Seat, Seats
+from projections.agents import Agent
+from projections.assignments import Task
+from projections.ledger import Ledger
+from projections.records import SECOND, Record
+
+# An assignment that nobody claimed for so long goes to somebody else.
+CLAIM_US = 30 * SECOND
+# A task without attempts is given up again if that had no effect for so long.
+GIVE_UP_US = 30 * SECOND
+
+# So many groups are tried for one that a free agent may take.
+_TRIED = 64
+_EXACT = 16
+
+
+class Pick(Struct, frozen=True):
+    """Give this task to this agent. `rule` is `assign` or `reassign`."""
+
+    key: str
+    agent: str
+    rule: str
+    reason: str
+
+
+class Policy(Protocol):
+    """What a board asks of a distribution policy."""
+
+    ordered: bool
+    slot_us: int
+
+    @property
+    def lost_first(self) -> bool:
+        """Tell whether tasks of an agent that went away come before all others of their priority."""
+
+    def seat(self, agent: Agent, record: Record, held: int, now: int, moment: int) -> Seat:
+        """Return an agent's place; what time alone changes is as of `moment`, the start of a slot."""
+
+    def group(self, task: Task) -> str:
+        """Return what tasks that are equal in turn and needs share."""
+
+    def value(self, board: "Board", size: str, came: int) -> float:
+        """Return where a group stands."""
+
+    def place(self, board: "Board", lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
+        """Return the agent for a task and the reason."""
+
+
+class Board:
+    """See the module. `pick` changes nothing: asked again it says the same."""
+
+    def __init__(self, ledger: Ledger, policy: Policy) -> None:
+        self.ledger, self.policy = ledger, policy
+        self.seats = Seats()
+        self.lanes = Lanes(lambda size, came: policy.value(self, size, came))
+        self.spent: list[str] = []
+        self._extra: dict[str, int] = {}
+        self._reserved: dict[str, None] = {}
+        self._overdue: dict[str, list[str]] = {}
+        self._timers: list[tuple[int, str, str]] = []
+        self._stale = True
+        self._slot = -1
+        self._order: dict[str, int] = {}
+        self._tasks: dict[str, None] = {}
+        self._agents: dict[str, None] = {}
+        self._sizes: dict[str, None] = {}
+        ledger.watch(self)
+
+    # What the ledger tells.
+
+    def task(self, key: str) -> None:
+        """See `Watcher`."""
+        self._tasks[key] = None
+
+    def agent(self, name: str) -> None:
+        """See `Watcher`."""
+        self._agents[name] = None
+
+    def size(self, name: str) -> None:
+        """See `Watcher`."""
+        self._sizes[name] = None
+
+    def everything(self) -> None:
+        """See `Watcher`."""
+        self._stale = True
+
+    # What a driver asks.
+
+    def pick(self, now: int) -> Pick | None:
+        """Return what to give to whom next, None when nothing can be placed at this time."""
+        self.refresh(now)
+        if not self.seats.free:
+            return None
+        pick = self._pick_overdue(now)
+        if pick or not self.lanes:
+            return pick
+        for lanes in self.lanes.ordered():
+            best: tuple[tuple[int, float, int, str], Group, tuple[str, str]] | None = None
+            for lane in lanes:
+                found = self._first(lane, now)
+                if found and (best is None or found[0] < best[0]):
+                    best = found
+            if best:
+                _, group, (agent, reason) = best
+                key = group.head
+                lost = self.ledger.tasks[key].lost
+                return Pick(key, agent, "reassign" if lost else "assign", reason)
+        return None
+
+    def reserve(self, pick: Pick) -> None:
+        """Count a pick as done until `restore`."""
+        self._reserved[pick.key] = None
+        self._extra[pick.agent] = self._extra.get(pick.agent, 0) + 1
+        self.lanes.take(pick.key)
+        self._agents[pick.agent] = None
+
+    def restore(self) -> None:
+        """Take every reservation back."""
+        for key in self._reserved:
+            self._tasks[key] = None
+            self._agents[self.ledger.tasks[key].agent] = None
+        for name in self._extra:
+            self._agents[name] = None
+        self._reserved, self._extra = {}, {}
+
+    def wakes(self, now: int) -> int:
+        """Return the next forest time at which time alone may change the answer, 0 for never."""
+        return next((at for at, _, _ in self._timers if at > now), 0)
+
+    def held(self, name: str) -> int:
+        """Return how many tasks an agent has, those reserved for it included."""
+        return len(self.ledger.held().get(name, ())) + self._extra.get(name, 0)
+
+    def overdue(self) -> Iterator[str]:
+        """Yield the tasks that were assigned too long ago and never claimed."""
+        for keys in self._overdue.values():
+            yield from keys
+
+    # Inside.
+
+    def refresh(self, now: int) -> None:
+        """Bring the index up to this time."""
+        if self._stale:
+            self._rebuild()
+        slot = now // self.policy.slot_us
+        if slot != self._slot:
+            self._slot = slot
+            self._agents.update(dict.fromkeys(self._order))
+        while self._timers and self._timers[0][0] <= now:
+            _, what, name = self._timers.pop(0)
+            (self._agents if what == "agent" else self._tasks)[name] = None
+        if self._sizes:
+            for name in self._sizes:
+                self.lanes.sized(name)
+            self._sizes = {}
+        if self._tasks:
+            for key in self._tasks:
+                self._put_task(key, now)
+            self._tasks = {}
+        if self._agents:
+            for name in self._agents:
+                self._put_agent(name, now)
+            self._agents = {}
+
+    def _rebuild(self) -> None:
+        ledger = self.ledger
+        self._stale = False
+        self._order = {name: number for number, name in enumerate(ledger.order)}
+        self.lanes.clear()
+        self.seats.clear(iter(ledger.agents.agents.values()))
+        self.spent, self._timers, self._overdue = [], [], {}
+        self._tasks = dict.fromkeys(ledger.tasks)
+        self._agents = dict.fromkeys(ledger.order)
+
+    def _put_task(self, key: str, now: int) -> None:
+        self.lanes.take(key)
+        if key in self.spent:
+            self.spent.remove(key)
+        task = self.ledger.tasks.get(key)
+        if task is None or key in self._reserved:
+            return
+        if task.state == "waiting":
+            if task.ready > now:
+                insort(self._timers, (task.ready, "task", key))
+                return
+            policy = self.policy
+            bits = self.seats.bits(task.kind, task.priority)
+            lost = self.deadline(task) if task.lost and policy.lost_first else 0
+            rank = rank_of(task.priority) if policy.ordered else 0
+            self.lanes.put(task, rank, bits, policy.group(task), lost)
+        elif task.state == "spent":
+            again = task.given_up_at + GIVE_UP_US if task.given_up_at else 0
+            if again > now:
+                insort(self._timers, (again, "task", key))
+            else:
+                insort(self.spent, key)
+
+    def _put_agent(self, name: str, now: int) -> None:
+        order = self._order.get(name)
+        if order is None:
+            return
+        ledger = self.ledger
+        agent, record = ledger.agents.agents[name], ledger.record(name)
+        moment = max(self._slot * self.policy.slot_us, 0)
+        seat = self.policy.seat(agent, record, self.held(name), now, moment)
+        self.seats.put(agent, order, seat)
+        if seat.until > now:
+            insort(self._timers, (seat.until, "agent", name))
+        self._look_for_overdue(agent, record, now)
+
+    def _look_for_overdue(self, agent: Agent, record: Record, now: int) -> None:
+        name = agent.name
+        held, claims = len(self.ledger.held().get(name, ())), self.ledger.claims().get(name, 0)
+        self._overdue.pop(name, None)
+        if held == claims or (claims >= agent.wip > 0):
+            # Whoever is at its limit cannot claim more.
+            return
+        at = record.freed_at + CLAIM_US
+        if held - claims > _EXACT and at > now:
+            insort(self._timers, (at, "agent", name))
+            return
+        late: list[str] = []
+        for key in self.ledger.held()[name]:
+            task = self.ledger.tasks[key]
+            if task.state != "assigned" or key in self._reserved:
+                continue
+            due = 0 if agent.intent != "run" else max(record.freed_at, task.assigned_at) + CLAIM_US
+            if due <= now:
+                late.append(key)
+            else:
+                insort(self._timers, (due, "agent", name))
+        if late:
+            self._overdue[name] = sorted(late, key=self._urgency)
+
+    def _urgency(self, key: str) -> tuple[int, int, int]:
+        task = self.ledger.tasks[key]
+        return rank_of(task.priority), self.deadline(task), task.submitted
+
+    def deadline(self, task: Task) -> int:
+        """Return when a task should be done, by its time-out from its submission."""
+        return task.at + round((task.timeout_s or self.ledger.timeouts.get(task.queue, 600.0)) * SECOND)
+
+    def _pick_overdue(self, now: int) -> Pick | None:
+        if not self._overdue:
+            return None
+        for key in sorted(self.overdue(), key=self._urgency)[:_TRIED]:
+            task = self.ledger.tasks[key]
+            bits = self.seats.bits(task.kind, task.priority)
+            rank = rank_of(task.priority) if self.policy.ordered else 0
+            lane = Lane(rank, bits, task.agent, task.priority == "high")
+            placed = self.policy.place(self, lane, task, now)
+            if placed and placed[0] != task.agent:
+                return Pick(key, placed[0], "reassign", "unclaimed")
+        return None
+
+    def _first(
+        self, lane: Lane, now: int
+    ) -> tuple[tuple[int, float, int, str], Group, tuple[str, str]] | None:
+        """Return the lane's first group that somebody may take."""
+        if not self.seats.is_open(lane.bits):
+            return None
+        for number, entry in enumerate(lane.entries):
+            if number >= _TRIED:
+                return None
+            group = lane.groups[entry[3]]
+            placed = self.policy.place(self, lane, self.ledger.tasks[group.head], now)
+            if placed:
+                return entry, group, placed
+        return None
+
+
+def board_of(ledger: Ledger, policy: Policy) -> Board:
+    """Return the ledger's board for this policy; it is kept beside the ledger and made anew for another policy."""
+    board: Board | None = ledger.__dict__.get("board")
+    if board is None or board.policy != policy:
+        if board:
+            ledger.unwatch(board)
+        board = ledger.__dict__["board"] = Board(ledger, policy)
+    return board

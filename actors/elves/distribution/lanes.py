@@ -1,0 +1,128 @@
+"""Waiting tasks by who may take them and by whose turn it is: groups of equal tasks, one behind the other."""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from projections.assignments import Task
+
+RANKS = {"high": 0, "middle": 1, "low": 2}
+
+# A task: when it came (or its deadline, once lost), the position of its submission, its key.
+Item = tuple[int, int, str]
+# A group's turn: lost ones first, then by value, then by position.
+Entry = tuple[int, float, int, str]
+
+
+def rank_of(priority: str) -> int:
+    """Return the place of a priority; an unknown one counts as middle."""
+    return RANKS.get(priority, 1)
+
+
+class Group:
+    """Equal tasks of one lane, the oldest first. `size` is what their length is looked up by."""
+
+    __slots__ = ("entry", "items", "lane", "lost", "name", "size")
+
+    def __init__(self, lane: "Lane", name: str, size: str, lost: bool) -> None:
+        self.lane, self.name, self.size, self.lost = lane, name, size, lost
+        self.items: list[Item] = []
+        self.entry: Entry | None = None
+
+    @property
+    def head(self) -> str:
+        """The key of the first task."""
+        return self.items[0][2]
+
+
+class Lane:
+    """Waiting tasks that the same agents may take."""
+
+    __slots__ = ("avoid", "bits", "entries", "groups", "high", "rank")
+
+    def __init__(self, rank: int, bits: tuple[int, ...], avoid: str, high: bool) -> None:
+        self.rank, self.bits, self.avoid, self.high = rank, bits, avoid, high
+        self.entries: list[Entry] = []
+        self.groups: dict[str, Group] = {}
+
+
+class Lanes:
+    """All lanes. `value` says where a group stands, by its size and the time its first task came."""
+
+    def __init__(self, value: Callable[[str, int], float]) -> None:
+        self._value = value
+        self._lanes: dict[tuple[int, tuple[int, ...], str, bool], Lane] = {}
+        self._spots: dict[str, tuple[Group, Item]] = {}
+        self._sized: dict[str, dict[int, Group]] = {}
+
+    def __len__(self) -> int:
+        return len(self._spots)
+
+    def clear(self) -> None:
+        """Forget every task."""
+        self._lanes, self._spots, self._sized = {}, {}, {}
+
+    def ordered(self) -> Iterator[list[Lane]]:
+        """Yield the lanes that hold something, the highest rank first."""
+        ranks: dict[int, list[Lane]] = {}
+        for lane in self._lanes.values():
+            ranks.setdefault(lane.rank, []).append(lane)
+        for rank in sorted(ranks):
+            yield ranks[rank]
+
+    def put(self, task: Task, rank: int, bits: tuple[int, ...], name: str, lost: int) -> None:
+        """Let a task wait; `lost` is the deadline that orders one whose agent went away, 0 for others."""
+        key = (rank, bits, task.avoid, task.priority == "high")
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(*key)
+        name = f"!{name}" if lost else name
+        group = lane.groups.get(name)
+        if group is None:
+            group = lane.groups[name] = Group(lane, name, task.size, bool(lost))
+            self._sized.setdefault(task.size, {})[id(group)] = group
+        item = (lost or task.at, task.submitted, task.key)
+        insort(group.items, item)
+        self._spots[task.key] = (group, item)
+        if group.items[0] is item:
+            self._turn(group)
+
+    def take(self, key: str) -> None:
+        """Let a task wait no more; one that does not wait is passed over."""
+        spot = self._spots.pop(key, None)
+        if spot is None:
+            return
+        group, item = spot
+        at = bisect_left(group.items, item)
+        del group.items[at]
+        if at == 0:
+            self._turn(group)
+
+    def sized(self, size: str) -> None:
+        """Move every group of this size to where it stands now."""
+        for group in self._sized.get(size, {}).values():
+            if not group.lost:
+                self._turn(group)
+
+    def _turn(self, group: Group) -> None:
+        lane = group.lane
+        if group.entry is not None:
+            del lane.entries[bisect_left(lane.entries, group.entry)]
+            group.entry = None
+        if not group.items:
+            self._forget(group)
+            return
+        came, submitted, _ = group.items[0]
+        value = float(came) if group.lost else self._value(group.size, came)
+        group.entry = (0 if group.lost else 1, value, submitted, group.name)
+        insort(lane.entries, group.entry)
+
+    def _forget(self, group: Group) -> None:
+        lane = group.lane
+        del lane.groups[group.name]
+        sized: dict[int, Any] = self._sized[group.size]
+        del sized[id(group)]
+        if not sized:
+            del self._sized[group.size]
+        if not lane.groups:
+            del self._lanes[lane.rank, lane.bits, lane.avoid, lane.high]

@@ -1,0 +1,181 @@
+"""Agents by what they may do and by whose turn it is: one ordered list for each eligibility class."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from projections.agents import Agent
+
+# So many agents with a limit of their own are looked at before the next one.
+_LOOKED_AT = 16
+
+Item = tuple[Any, int, str]
+
+
+class Seat(Struct, frozen=True):
+    """An agent's place: free with the key that orders it, or `why_not`. It changes by time alone at `until`, 0 never.
+
+    One in probation gets no high task where a full member is there; a limited one no task that is too long for it.
+    """
+
+    key: Any = 0
+    why_not: str = ""
+    limited: bool = False
+    until: int = 0
+
+
+class _Class:
+    """One eligibility class: skills and priorities."""
+
+    def __init__(self, skills: tuple[str, ...], priorities: tuple[str, ...]) -> None:
+        self.skills = frozenset(skills)
+        self.priorities = frozenset(priorities)
+        self.steady: list[Item] = []
+        self.limited: list[Item] = []
+        self.probation: list[Item] = []
+        self.living = self.members = self.unlimited = 0
+
+    def takes(self, kind: str, priority: str) -> bool:
+        """Tell whether its agents take such tasks."""
+        skilled = not self.skills or not kind or kind in self.skills
+        return skilled and (not self.priorities or priority in self.priorities)
+
+
+class _Place:
+    """Where an agent stands now."""
+
+    __slots__ = ("at", "counted", "item", "limited", "list", "probation")
+
+    def __init__(self, at: _Class, item: Item, agent: Agent, limited: bool) -> None:
+        self.at, self.item = at, item
+        self.counted = agent.wip > 0
+        self.probation = agent.state == "probation"
+        self.limited = limited
+        self.list: list[Item] = []
+
+
+class Seats:
+    """All agents. Kept up to date one agent at a time."""
+
+    def __init__(self) -> None:
+        self.classes: list[_Class] = []
+        self.out: dict[str, list[tuple[int, str]]] = {}
+        self.free = 0
+        self._number: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
+        self._places: dict[str, _Place] = {}
+        self._bits: dict[tuple[str, str], tuple[int, ...]] = {}
+
+    def clear(self, agents: Iterator[Agent]) -> None:
+        """Forget everybody; make the classes of these agents."""
+        self.classes, self._number = [], {}
+        self.out, self.free, self._places, self._bits = {}, 0, {}, {}
+        for agent in agents:
+            settings = agent.settings
+            key = (settings.skills, settings.priorities)
+            if key not in self._number:
+                self._number[key] = len(self.classes)
+                self.classes.append(_Class(*key))
+
+    def bits(self, kind: str, priority: str) -> tuple[int, ...]:
+        """Return the numbers of the classes that take such tasks."""
+        found = self._bits.get((kind, priority))
+        if found is None:
+            found = tuple(n for n, item in enumerate(self.classes) if item.takes(kind, priority))
+            self._bits[kind, priority] = found
+        return found
+
+    def put(self, agent: Agent, order: int, seat: Seat) -> None:
+        """Give an agent its place."""
+        self._remove(agent.name, order)
+        settings = agent.settings
+        at = self.classes[self._number[settings.skills, settings.priorities]]
+        place = self._places[agent.name] = _Place(at, (seat.key, order, agent.name), agent, seat.limited)
+        self._count(place, 1)
+        if seat.why_not:
+            insort(self.out.setdefault(seat.why_not, []), (order, agent.name))
+            place.list = []
+            place.item = (seat.why_not, order, agent.name)
+            return
+        place.list = at.probation if place.probation else at.limited if seat.limited else at.steady
+        insort(place.list, place.item)
+        self.free += 1
+
+    def why_not(self, name: str) -> str:
+        """Return why an agent takes nothing now; "" when it is free."""
+        place = self._places.get(name)
+        return str(place.item[0]) if place and self._is_out(place) else ""
+
+    def is_free(self, name: str) -> bool:
+        """Tell whether an agent takes something now."""
+        place = self._places.get(name)
+        return place is not None and not self._is_out(place)
+
+    def living(self, bits: tuple[int, ...]) -> int:
+        """Return how many agents of these classes are there, free or not."""
+        return sum(self.classes[bit].living for bit in bits)
+
+    def is_open(self, bits: tuple[int, ...]) -> bool:
+        """Tell whether somebody may be found for tasks of these classes: one who is free, or a last resort."""
+        living = 0
+        for bit in bits:
+            item = self.classes[bit]
+            if item.steady or item.limited or item.probation:
+                return True
+            living += item.living
+        return not living
+
+    def shuns(self, bits: tuple[int, ...], avoid: str) -> bool:
+        """Tell whether an agent can be avoided: somebody else of these classes is there."""
+        place = self._places.get(avoid)
+        mine = place is not None and place.counted and any(self.classes[bit] is place.at for bit in bits)
+        return self.living(bits) > (1 if mine else 0)
+
+    def has_members(self, bits: tuple[int, ...]) -> bool:
+        """Tell whether a full member of these classes is there."""
+        return any(self.classes[bit].members for bit in bits)
+
+    def has_unlimited(self, bits: tuple[int, ...]) -> bool:
+        """Tell whether an agent of these classes is there that no length is too long for."""
+        return any(self.classes[bit].unlimited for bit in bits)
+
+    def turns(self, bits: tuple[int, ...], probation: bool) -> Iterator[list[Item]]:
+        """Yield the free agents of these classes, each list in the order of their turns, limited ones apart."""
+        for bit in bits:
+            item = self.classes[bit]
+            if item.steady:
+                yield item.steady
+            if probation and item.probation:
+                yield item.probation
+
+    def limited(self, bits: tuple[int, ...]) -> Iterator[Item]:
+        """Yield free agents that take no long tasks, the first few of each class."""
+        for bit in bits:
+            yield from self.classes[bit].limited[:_LOOKED_AT]
+
+    def _is_out(self, place: _Place) -> bool:
+        return isinstance(place.item[0], str)
+
+    def _remove(self, name: str, order: int) -> None:
+        place = self._places.pop(name, None)
+        if place is None:
+            return
+        self._count(place, -1)
+        if self._is_out(place):
+            _take(self.out[place.item[0]], (order, name))
+        else:
+            _take(place.list, place.item)
+            self.free -= 1
+
+    def _count(self, place: _Place, step: int) -> None:
+        if place.counted:
+            place.at.living += step
+            if not place.probation:
+                place.at.members += step
+                if not place.limited:
+                    place.at.unlimited += step
+
+
+def _take(ordered: list[Any], item: Any) -> None:
+    del ordered[bisect_left(ordered, item)]

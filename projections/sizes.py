@@ -1,0 +1,74 @@
+"""How long tasks of a kind take: learned from those that finished, the mean of the last two."""
+
+from msgspec import Struct
+
+# Kinds whose sizes are remembered; the longest unused are forgotten first.
+_KEPT = 20_000
+# So many last tasks of a queue make its mean.
+_MEAN_OF = 1000
+
+
+class Size(Struct, omit_defaults=True):
+    """One kind in one queue, in milliseconds of an agent of average speed.
+
+    `guess` is the queue's mean when the kind was last heard of: what stands in until enough of it has finished.
+    """
+
+    count: int = 0
+    last: float = 0.0
+    previous: float = 0.0
+    guess: float = 0.0
+    at: int = 0
+
+
+class Mean(Struct):
+    """A running mean over the last thousand or so."""
+
+    count: int = 0
+    value: float = 0.0
+
+
+class Sizes(Struct):
+    """Sizes by `queue/kind`, means by queue."""
+
+    kinds: dict[str, Size] = {}
+    means: dict[str, Mean] = {}
+
+    def heard(self, queue: str, kind: str, now: int) -> None:
+        """A task of this kind was submitted."""
+        size = self._get(f"{queue}/{kind}")
+        mean = self.means.get(queue)
+        size.guess = mean.value if mean else 0.0
+        size.at = now
+
+    def finished(self, queue: str, kind: str, ms: float, now: int) -> None:
+        """A task of this kind took so long."""
+        mean = self.means.get(queue)
+        if mean is None:
+            mean = self.means[queue] = Mean()
+        mean.count = min(mean.count + 1, _MEAN_OF)
+        mean.value += (ms - mean.value) / mean.count
+        size = self._get(f"{queue}/{kind}")
+        size.previous, size.last = (size.last if size.count else ms), ms
+        size.count += 1
+        size.guess, size.at = mean.value, now
+
+    def estimate_ms(self, name: str, known: int) -> float:
+        """Return what a task of `queue/kind` will take; a guess where fewer than `known` of the kind finished."""
+        size = self.kinds.get(name)
+        if size is None:
+            return 0.0
+        return (size.last + size.previous) / 2 if size.count >= known else size.guess
+
+    def _get(self, name: str) -> Size:
+        size = self.kinds.get(name)
+        if size is None:
+            if len(self.kinds) >= _KEPT:
+                self._forget()
+            size = self.kinds[name] = Size()
+        return size
+
+    def _forget(self) -> None:
+        oldest = sorted(self.kinds, key=lambda name: (self.kinds[name].at, name))
+        for name in oldest[: _KEPT // 10]:
+            del self.kinds[name]
