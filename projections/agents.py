@@ -13,14 +13,20 @@ from events.agents import (
     Phase,
     PhaseEntered,
 )
-from events.decisions import Decided, MarkAgent
+from events.decisions import ClearAlert, Decided, MarkAgent, RaiseAlert
 from events.envelope import Recorded
-from events.observations import Sampled
+from events.observations import LeaseTaken, Sampled
 from events.settings import AgentSettings, SettingsAdopted
+
+SHARED_CAUSE = "shared_cause"
 
 
 class Agent(Struct):
-    """One agent. Times are forest microseconds, 0 for never; `limit` is what its state allows, 0 for no bound."""
+    """One agent. Times are forest microseconds, 0 for never; `limit` is what its state allows, 0 for no bound.
+
+    An agent that is no full `member` was lost and has not been promoted since: however it comes back, it comes back
+    step by step.
+    """
 
     name: str
     settings: AgentSettings
@@ -35,6 +41,7 @@ class Agent(Struct):
     joined_at: int = 0
     seen_at: int = 0
     phase: Phase = "monitor"
+    member: bool = True
     sample: AgentSample | None = None
 
     @property
@@ -45,11 +52,24 @@ class Agent(Struct):
         wip = min(self.settings.wip, self.offered or self.settings.wip)
         return min(wip, self.limit) if self.limit else wip
 
+    def takes(self, priority: str) -> bool:
+        """Tell whether its state lets it have a task of this priority: on probation none of the high ones."""
+        return self.state != "probation" or priority != "high"
+
+    @property
+    def serves(self) -> bool:
+        """Whether its program is there and nobody sent it away."""
+        return bool(self.run) and self.state not in ("absent", "retired")
+
 
 class Agents(Struct):
-    """All agents by name, in the order of the configuration, those added by hand behind."""
+    """All agents by name, in the order of the configuration, those added by hand behind.
+
+    While several are silent at once and it may be the node itself, they are `frozen`: nothing is taken from one.
+    """
 
     agents: dict[str, Agent] = {}
+    frozen: bool = False
 
     def apply(self, event: Recorded, now: int, epoch: int) -> None:
         """Fold one event; a decision counts if the node that leads wrote it."""
@@ -57,7 +77,9 @@ class Agents(Struct):
             case SettingsAdopted(settings=settings):
                 self._configure({item.name: item for item in settings.agents})
             case AgentAdded(agent=name):
-                self._get(name).known = True
+                agent = self._get(name)
+                if not agent.known:
+                    agent.known, agent.state, agent.since = True, "absent", now
             case AgentRevoked(agent=name):
                 agent = self._get(name)
                 agent.known, agent.run, agent.state, agent.since = False, "", "retired", now
@@ -72,16 +94,24 @@ class Agents(Struct):
                 agent.intent = intent
                 if intent == "retire":
                     agent.state, agent.since = "retired", now
-                elif agent.state == "retired":
+                elif agent.state == "retired" and agent.known:
                     agent.state, agent.since = ("alive" if agent.run else "absent"), now
+                    agent.member = True
+                if intent == "run":
+                    agent.until = 0
             case Sampled(agents=samples):
                 for sample in samples:
                     self._sampled(sample, now)
+            case LeaseTaken():
+                # What another node saw of them says nothing about what this one will see.
+                for agent in self.agents.values():
+                    agent.sample = None
             case Decided(action=MarkAgent() as mark, target=name) as decided:
                 if decided.epoch == epoch and decided.mode == "act":
-                    agent = self._get(name)
-                    agent.state, agent.since = mark.state, now
-                    agent.limit, agent.until = mark.wip, mark.until
+                    self._marked(self._get(name), mark, now)
+            case Decided(action=RaiseAlert(cause=cause) | ClearAlert(cause=cause)) as decided:
+                if cause == SHARED_CAUSE and decided.epoch == epoch and decided.mode == "act":
+                    self.frozen = isinstance(decided.action, RaiseAlert)
             case PhaseEntered(agent=name, phase=phase):
                 self._get(name).phase = phase
             case _:
@@ -108,7 +138,17 @@ class Agents(Struct):
             return
         agent.run, agent.offered, agent.joined_at, agent.seen_at = joined.run, joined.wip, now, now
         if agent.state == "absent":
-            agent.state, agent.since = "alive", now
+            agent.state, agent.since = ("alive" if agent.member else "down"), now
+
+    def _marked(self, agent: Agent, mark: MarkAgent, now: int) -> None:
+        if not agent.serves:
+            # It left, or a person sent it away, while this was on its way.
+            return
+        if agent.state != mark.state:
+            agent.state, agent.since = mark.state, now
+        agent.limit, agent.until = mark.wip, mark.until
+        if mark.state in ("alive", "down"):
+            agent.member = mark.state == "alive"
 
     def _sampled(self, sample: AgentSample, now: int) -> None:
         agent = self.agents.get(sample.agent)

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.elves import Draft, View
+from actors.elves.agent_care import agent_care, agent_times
+from events.agents import AgentIntentSet, AgentJoined, AgentLeft
 from events.decisions import (
     ClearAlert,
     ContinueUnit,
@@ -23,6 +25,7 @@ from events.event import Event
 from events.observations import IntentSet, Sampled, ScaleSet, WorkerExited, WorkerReady
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from events.settings import RestartSettings, SettingsAdopted
+from projections.care import Care
 from projections.health import Health, memory_percent
 from projections.units import SECOND, Unit, Units, worker_of
 
@@ -44,13 +47,17 @@ class HealingState(Struct):
     units: Units
     health: Health
     scaled_at: int = 0
+    care: Care = field(default_factory=Care)
 
 
 class HealingElf:
-    """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory."""
+    """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
+
+    Of agents: suspect, ping, down, restart, verify, probation, promote, pause, black_hole, shared_cause.
+    """
 
     name = "healing"
-    version = "1"
+    version = "2"
     state_type = HealingState
     triggers: tuple[type[Event], ...] = (
         Sampled,
@@ -62,6 +69,9 @@ class HealingElf:
         SettingsAdopted,
         EffectVerified,
         EffectFailed,
+        AgentJoined,
+        AgentLeft,
+        AgentIntentSet,
     )
 
     def initial(self) -> HealingState:
@@ -72,6 +82,7 @@ class HealingElf:
         """See `Policy.fold`."""
         state.units.apply(event, view.timeline.now, view.settings)
         state.health.apply(event, view.timeline.now, state.units, view.settings)
+        state.care.apply(event, view.timeline.now, view.timeline.epoch, view.settings)
         match event.body:
             case Decided(action=ScalePool()):
                 state.scaled_at = view.timeline.now
@@ -92,6 +103,7 @@ class HealingElf:
                 drafts.extend(self._living(unit, state, view))
             elif wanted(unit, state.units, view):
                 drafts.extend(self._missing(unit, state, view))
+        drafts.extend(agent_care(state.care, view))
         return drafts
 
     def due(self, state: HealingState, view: View) -> int:
@@ -104,6 +116,7 @@ class HealingElf:
         ]
         if state.scaled_at:
             times.append(now + 1)
+        times.extend(agent_times(state.care, view))
         return min((time for time in times if time > now), default=0)
 
     def _living(self, unit: Unit, state: HealingState, view: View) -> Iterable[Draft]:
@@ -164,6 +177,8 @@ class HealingElf:
         }
         if unit.error:
             facts["error"] = unit.error
+        if unit.refusals:
+            facts |= {"refusals": unit.refusals, "refusal": unit.refusal}
         window = int(restart.window_s * SECOND)
         recent = [at for at in unit.early_deaths if at > now - window]
         looping = len(recent) >= restart.burst or unit.quarantines > 0
@@ -235,8 +250,16 @@ def start_time(unit: Unit, view: View) -> tuple[int, str]:
     """Return when the unit may start and why then.
 
     A generation that was steady, or ended by our own order, starts at once; an early death waits 1, 2, 4 … s
-    (at most 300, with 20 % of jitter from a hash); spawns of one unit are at least 1 s apart.
+    (at most 300, with 20 % of jitter from a hash), and so does a start that nothing came of; spawns of one unit are
+    at least 1 s apart.
     """
+    time, reason = _time_of_ending(unit, view)
+    if unit.refusals:
+        time = max(time, unit.refused_at + backoff(unit, unit.refusals))
+    return time, reason
+
+
+def _time_of_ending(unit: Unit, view: View) -> tuple[int, str]:
     if unit.generation == 0:
         return view.timeline.now, "first"
     if unit.quarantined_until > unit.ended_at:
@@ -246,12 +269,12 @@ def start_time(unit: Unit, view: View) -> tuple[int, str]:
         return gap, "first"
     if unit.failures == 0:
         return gap, "steady"
-    return max(gap, unit.ended_at + backoff(unit)), "backoff"
+    return max(gap, unit.ended_at + backoff(unit, unit.failures)), "backoff"
 
 
-def backoff(unit: Unit) -> int:
-    """Return the wait after an early death in microseconds: min(300 s, 2^(n-1) s), jittered by a hash of the unit."""
-    seconds = min(BACKOFF_CAP_S, 2 ** (min(unit.failures, 12) - 1))
+def backoff(unit: Unit, failures: int) -> int:
+    """Return the wait after so many failures in microseconds: min(300 s, 2^(n-1) s), jittered by a hash of the unit."""
+    seconds = min(BACKOFF_CAP_S, 2 ** (min(failures, 12) - 1))
     mark = blake2b(f"{unit.name}/{unit.generation}".encode(), digest_size=4).digest()
     share = int.from_bytes(mark, "big") / 0xFFFFFFFF
     return int(seconds * SECOND * (1 - JITTER + 2 * JITTER * share))
