@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from events.decisions import Decided, QuarantineUnit, RestartUnit, ScalePool, StopUnit
+from events.decisions import Decided, QuarantineUnit, RestartUnit, ScalePool, StartUnit, StopUnit
 from events.envelope import Recorded
 from events.observations import (
+    DeciderResumed,
     Intent,
     IntentSet,
+    LeaseTaken,
     NodeStopping,
     Sampled,
     ScaleSet,
@@ -16,7 +18,7 @@ from events.observations import (
     WorkerExited,
     WorkerReady,
 )
-from events.outcomes import WorkerStarted, WorkerStartOrdered
+from events.outcomes import EffectFailed, WorkerStarted, WorkerStartOrdered
 from events.settings import Settings, SettingsAdopted, WorkerSettings
 from events.tasks import ResultSalvaged, TaskDied, TaskFailed, TaskFinished
 
@@ -53,6 +55,10 @@ class Unit(Struct):
     early_deaths: list[int] = field(default_factory=list)
     quarantined_until: int = 0
     quarantines: int = 0
+    start_decision: str = ""
+    refusals: int = 0
+    refused_at: int = 0
+    refusal: str = ""
     sample: UnitSample | None = None
 
 
@@ -115,6 +121,14 @@ class Units(Struct):
                 self._scale(scale, settings)
             case Decided(action=ScalePool(pool=pool, units=names), mode="act"):
                 self._want(pool, names, settings)
+            case Decided(action=StartUnit(), target=name, mode="act"):
+                self.get(name).start_decision = event.id
+            case EffectFailed(decision=decision, target=name, error=error):
+                self._refused(name, decision, error, now)
+            case LeaseTaken() | DeciderResumed(elf="executor"):
+                # What fails from here on because its hands were gone says nothing about the unit.
+                for unit in self.units.values():
+                    unit.start_decision = ""
             case Decided(action=QuarantineUnit(until=until), target=name, mode="act"):
                 unit = self.get(name)
                 unit.quarantined_until = until
@@ -139,9 +153,22 @@ class Units(Struct):
         else:
             unit.tasks_failed += 1
 
+    def _refused(self, name: str, decision: str, error: str, now: int) -> None:
+        """Count a start that nothing came of; one that reached a process is judged by its exit."""
+        unit = self.units.get(name)
+        if unit and decision and unit.start_decision == decision:
+            unit.start_decision = ""
+            unit.refusals += 1
+            unit.refused_at, unit.refusal = now, error
+
     def _ordered(self, ordered: WorkerStartOrdered, now: int, settings: Settings) -> None:
         unit = self.get(ordered.unit)
+        if ordered.generation <= unit.generation:
+            # A dead node's word that reached the log behind its successor's: nothing was started by it.
+            return
         unit.pool = ordered.pool
+        unit.refusals = unit.refused_at = 0
+        unit.start_decision = unit.refusal = ""
         unit.restarts += unit.generation > 0
         unit.generation = ordered.generation
         unit.nonce = ordered.nonce
@@ -155,7 +182,7 @@ class Units(Struct):
 
     def _started(self, started: WorkerStarted, now: int, settings: Settings) -> None:
         unit = self.get(started.unit)
-        if unit.generation != started.generation or unit.exited:
+        if unit.generation != started.generation or unit.nonce != started.nonce or unit.exited:
             return
         worker = worker_of(settings, started.pool)
         unit.alive = True
@@ -234,7 +261,7 @@ class Units(Struct):
 
     def rearm(self, unit: Unit) -> None:
         """Forget old failures: a person or a new configuration gives the unit a fresh chance."""
-        unit.failures = 0
+        unit.failures = unit.refusals = 0
         unit.early_deaths.clear()
         unit.quarantined_until = 0
         unit.quarantines = 0

@@ -159,6 +159,31 @@ def test_two_spawns_of_a_unit_are_a_second_apart_even_after_a_steady_life() -> N
     assert only(story.then()).reason == "steady"
 
 
+def test_a_start_that_nothing_comes_of_waits_as_an_early_death_does() -> None:
+    story, waits = given(), []
+    for number in range(4):
+        again = only(story.then())
+        assert again.action == StartUnit(generation=1)
+        assert again.inputs.get("refusals", 0) == number
+        story.fail(again)
+        assert story.ask() == []
+        waits.append(story.due)
+        story.tick(s=story.due)
+    assert [round(wait / waits[0], 3) for wait in waits] == [1, 2, 4, 8]
+    assert 0.8 <= waits[0] <= 1.2
+    last = only(story.then())
+    assert last.inputs["refusal"] == "no"
+    story.born("a").verify(last).died("a", s=60)
+    assert only(story.then()).inputs.get("refusals") is None
+
+
+def test_a_start_that_failed_with_its_node_is_tried_again_at_once() -> None:
+    story = given()
+    lost = only(story.then())
+    story.say(LeaseTaken(holder="n", previous=1)).fail(lost)
+    assert only(story.then()).action == StartUnit(generation=1)
+
+
 def test_an_unknown_exit_is_a_failure() -> None:
     story = living().say(WorkerExited(unit="a", generation=1, pid=101), s=1)
     assert story.due > 0

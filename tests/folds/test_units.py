@@ -61,6 +61,15 @@ def test_configured_units_are_known_from_the_beginning() -> None:
     assert not story.units.get("a").alive
 
 
+def test_an_order_of_a_dead_node_that_comes_behind_its_successors_changes_nothing() -> None:
+    story = Story().order().start()
+    late = WorkerStartOrdered(unit="a", pool="a", generation=1, nonce="late")
+    story.say(late)
+    story.say(WorkerStarted(unit="a", pool="a", generation=1, pid=999, start=7, nonce="late"))
+    unit = story.units.get("a")
+    assert (unit.alive, unit.pid, unit.nonce, unit.restarts) == (True, 101, "n1", 0)
+
+
 def test_a_generation_is_ordered_lives_and_ends() -> None:
     story = Story().say(at=5).order()
     unit = story.units.get("a")
