@@ -179,8 +179,6 @@ class HealingElf:
             facts["error"] = unit.error
         if unit.refusals:
             facts |= {"refusals": unit.refusals, "refusal": unit.refusal}
-        if unit.refusals:
-            facts |= {"refusals": unit.refusals, "refusal": unit.refusal}
         window = int(restart.window_s * SECOND)
         recent = [at for at in unit.early_deaths if at > now - window]
         looping = len(recent) >= restart.burst or unit.quarantines > 0
