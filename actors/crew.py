@@ -21,6 +21,7 @@ from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
 from actors.log_parts import fresh
+from actors.mover import Mover
 from actors.nats_server import give_back
 from actors.policies import POLICIES
 from actors.processes import LocalProcesses, Processes
@@ -80,7 +81,7 @@ class Crew:
     def readers(self) -> set[str]:
         """Everybody who reads the log."""
         archivist = {"archivist"} if self._segments is not None else set()
-        return {"projector", "roster", "executor", *archivist, *(policy.name for policy in POLICIES)}
+        return {"projector", "roster", "executor", "mover", *archivist, *(policy.name for policy in POLICIES)}
 
     def specs(self) -> Sequence[ChildSpec]:
         """Return the children of the node's supervisor; the executor stops before what it needs."""
@@ -90,6 +91,7 @@ class Crew:
             "sampler": self._sampler,
             **({"archivist": partial(self._archivist, self._segments)} if self._segments is not None else {}),
             "executor": self._executor,
+            "mover": self._mover,
             **{policy.name: self._elf(policy) for policy in POLICIES},
         }
         return [ChildSpec(name, self._kept(name, make)) for name, make in makers.items()]
@@ -185,6 +187,17 @@ class Crew:
 
     def _roster(self, watcher: Watcher, _: Down | None) -> Ref:
         return Roster.start(watcher, self._clock, self._feed.subscribe, self._snapshots)
+
+    def _mover(self, watcher: Watcher, _: Down | None) -> Ref:
+        return Mover.start(
+            watcher,
+            self._feed.subscribe,
+            self._snapshots,
+            self._journal,
+            self._bus.spawn,
+            self._bus.log.at,
+            self._epoch,
+        )
 
     def _sampler(self, watcher: Watcher, down: Down | None) -> Ref:
         ref = Sampler.start(

@@ -20,10 +20,11 @@ from projections.anchor import path_in, write
 from projections.archive import Archive
 from projections.chain import Chain, ChainBroken
 from projections.hands import Hands
+from projections.moves import Moves
 from projections.status import Status
 from projections.warehouse import TABLES_KEY, VIEWS_KEY, Warehouse
 
-FOLDS = {"archivist": Archive, "executor": Hands, "roster": Status}
+FOLDS = {"archivist": Archive, "executor": Hands, "mover": Moves, "roster": Status}
 """By the names of the actors that keep them: what is folded besides the minds of the elves."""
 
 Progress = Callable[[str, int, int], None]

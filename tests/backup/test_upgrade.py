@@ -7,7 +7,8 @@ import duckdb
 import msgspec
 import pytest
 
-from actors.upgrade import UpgradeRefused, survey
+from actors.policies import POLICIES
+from actors.upgrade import FOLDS, UpgradeRefused, survey
 from tests.archive.folder import elf, verified, whole
 from tests.backup.test_backup import manifest, members
 from tests.real_node import RealNode
@@ -69,7 +70,7 @@ async def test_what_other_code_made_is_made_again_and_nothing_else(restored: Pat
     code, out, _ = await elf("upgrade", "--check", "--json", "--data", restored)
     assert (code, json.loads(out)["tables"]) == (0, "kept")
     names = {path.stem for path in (restored / "snapshots").glob("*.json")}
-    assert names == {"archivist", "executor", "flow", "healing", "roster"}
+    assert names == {*FOLDS, *(policy.name for policy in POLICIES)}
     assert (await verified(restored))["head"] == plan["head"]
 
 
