@@ -15,13 +15,22 @@ from events.event import Event, type_of
 from events.jobs import JobEvent
 from events.observations import Observation
 from events.outcomes import Outcome
+from events.proposals import ProposalEvent
 from events.reminders import ReminderEvent
 from events.settings import SettingsAdopted
 from events.tasks import TaskEvent
 from events.upcasters import UPCASTERS, VERSIONS, Registry, UpcastError, current, lift
 
 AnyEvent = (
-    Observation | TaskEvent | AgentEvent | Decided | Outcome | SettingsAdopted | ReminderEvent | JobEvent
+    Observation
+    | TaskEvent
+    | AgentEvent
+    | Decided
+    | Outcome
+    | SettingsAdopted
+    | ReminderEvent
+    | JobEvent
+    | ProposalEvent
 )
 
 CATALOGUE: tuple[type[Event], ...] = tuple(

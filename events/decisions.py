@@ -235,6 +235,33 @@ class ScoreAlert(Action, frozen=True, kw_only=True):
     verdict: Literal["right", "wrong", "averted", "missed"]
 
 
+class Abstain(Action, frozen=True, kw_only=True):
+    """Nothing is said about this for now; the decision's reason and text tell why. With `ends` it may be said again."""
+
+    about: str
+    ends: bool = False
+
+
+class Propose(Action, frozen=True, kw_only=True):
+    """A change that people may approve, with all it rests on.
+
+    `sql` shows the facts behind the `claim`. `low` to `high` is the 95 % interval of what the `gain` says, from `n`
+    cases. `expires` is forest time in microseconds. `change` names what would be set: `what` it is about, the `key`,
+    its value `now` and the value `to`.
+    """
+
+    claim: str
+    sql: str
+    gain: str
+    low: float
+    high: float
+    n: int
+    risk: str
+    rollback: str
+    expires: int
+    change: dict[str, Any] = {}
+
+
 AnyAction = (
     RaiseAlert
     | ClearAlert
@@ -255,6 +282,8 @@ AnyAction = (
     | MoveTasks
     | ProposeBatch
     | ScoreAlert
+    | Abstain
+    | Propose
     | Remind
     | Prepare
     | ProposeMaintenance

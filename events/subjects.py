@@ -46,6 +46,7 @@ from events.outcomes import (
     WorkerStarted,
     WorkerStartOrdered,
 )
+from events.proposals import KnowledgeAdded, ProposalApproved, ProposalRejected
 from events.reminders import ReminderAdded, ReminderRemoved, RequestAnswered
 from events.tasks import (
     ResultSalvaged,
@@ -150,6 +151,10 @@ def target_of(event: Event) -> str:
             return event.job
         case Notified():
             return event.channel
+        case ProposalApproved() | ProposalRejected():
+            return event.elf
+        case KnowledgeAdded():
+            return event.record
         case PublicationRequested() | PublicationOpened() | PublicationRefused():
             return event.key
         case AgentAdded() | AgentRevoked() | AgentJoined() | AgentLeft() | AgentIntentSet() | PhaseEntered():
