@@ -36,7 +36,9 @@ async def test_a_recorded_release_is_restored_replayed_and_worked_on(release: Pa
     code, out, err = await elf("replay", "--json", "--data", data)
     assert code == 0, err
     report = json.loads(out)
-    assert (report["divergences"], report["decisions"] > 0) == ([], True)
+    # What it decided is decided the same way today, even where a rule has a newer version.
+    assert {item["class"] for item in report["divergences"]} <= {"version"}
+    assert report["decisions"] > 0
     node = RealNode(tmp_path, "")
     node.name = found["node"]
     node.config.write_bytes((data / "forest.toml").read_bytes())
