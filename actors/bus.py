@@ -81,9 +81,15 @@ class Bus:
             except Exception:
                 _log.exception("a call on the bus failed")
 
-    def append(self, entries: Sequence[Entry], done: Done, behind: bool = False) -> None:
+    def append(
+        self,
+        entries: Sequence[Entry],
+        done: Done,
+        behind: bool = False,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Append one group; `done` is called on the loop with the receipt or the error. See `Recorder.take`."""
-        self.call(lambda: self.recorder.take(entries, done, behind))
+        self.call(lambda: self.recorder.take(entries, done, behind, unless))
 
     def spawn(self, work: Callable[[], Awaitable[Any]]) -> None:
         """Start a coroutine on the loop; its errors are logged."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from actors.journal import Journal, fenced
 from actors.runtime import Actor, Watcher, tell
 from actors.snapshots import Snapshots
 from events.envelope import Recorded
-from events.log import Conflict, Entry, LogUnreachable, Receipt, entry
+from events.log import Conflict, Entry, LogFull, LogUnreachable, Receipt, entry
 from events.observations import DeciderResumed, LeaseTaken
 from events.outcomes import Checkpointed
 from events.subjects import LEASE
@@ -78,6 +79,8 @@ class ElfActor(Actor):
         ref = self.actor_ref
         self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
         self._subscribe(self._subscription)
+        # What a predecessor still had to say it will not say any more.
+        self._journal.paid(self.name)
         if after is not None:
             resumed = self._journal.envelope(DeciderResumed(elf=self.name, after=after, error=error[:300]))
             # A batch of the one that failed may be on its way: it must be read before anything new is decided.
@@ -119,12 +122,18 @@ class ElfActor(Actor):
         """Decide nothing more: somebody else leads."""
         self._decider.step_down()
         self._batch = []
+        self._journal.paid(self.name)
         self._lost(why)
 
     def _append(self) -> None:
         if self._batch:
-            ref = self.actor_ref
-            self._journal.append(self._batch, lambda result: _pass(ref, result))
+            self._journal.append(self._batch, partial(self._pass, self.actor_ref))
+
+    def _pass(self, ref: Any, result: Receipt | Exception) -> None:
+        """On the bus: whether all is said must be known before anything else is written."""
+        (self._journal.owe if isinstance(result, LogFull) else self._journal.paid)(self.name)
+        if not tell(ref, Written(result)):
+            self._journal.paid(self.name)
 
     def _written(self, result: Receipt | Exception) -> None:
         if isinstance(result, Receipt):
@@ -157,10 +166,6 @@ class ElfActor(Actor):
         """Keep what is known for the next start."""
         if hasattr(self, "_decider") and self._decider.position == self.position:
             self._snapshots.save(self._policy.name, self._decider.mind)
-
-
-def _pass(ref: Any, result: Receipt | Exception) -> None:
-    tell(ref, Written(result))
 
 
 def _again(ref: Any) -> None:

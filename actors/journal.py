@@ -14,6 +14,7 @@ from events.log import Entry, Expect, LogFull, LogUnreachable, Receipt, entry
 _log = logging.getLogger("elf.journal")
 
 _AGAIN_S = 1.0
+_LAST_AGAIN_S = 0.2
 
 
 class Journal:
@@ -23,6 +24,7 @@ class Journal:
         self._bus = bus
         self._clock = clock
         self.source = source
+        self._owed: set[str] = set()
 
     def envelope(self, body: Event, *, id: str = "", cause: str = "", correlation: str = "") -> Envelope:
         """Surround a body; the id is random where the cause does not determine one."""
@@ -50,9 +52,40 @@ class Journal:
         """Append one group. What nobody waits for is said again until the log has it: facts are not dropped."""
         self._bus.append(entries, done or self._until_stored(entries), behind)
 
-    def _until_stored(self, entries: Sequence[Entry]) -> Done:
+    def owe(self, what: str) -> None:
+        """Remember that something found no room and will be said again: the last word has to wait for it."""
+        self._owed.add(what)
+
+    def paid(self, what: str) -> None:
+        """Forget it: it stands, or nobody will say it again."""
+        self._owed.discard(what)
+
+    def last_word(self, body: Event, done: Done, patience_s: float = 5.0) -> None:
+        """Append behind everything that was said, what found no room included; else `done` gets a LogFull.
+
+        With the last word in the log nothing said before it was lost.
+        """
+        word = [entry(self.envelope(body))]
+        give_up = self._clock.monotonic() + patience_s
+
         def said(result: Receipt | Exception) -> None:
+            if isinstance(result, LogFull) and self._owed and self._clock.monotonic() < give_up:
+                self._clock.later(_LAST_AGAIN_S, say)
+            else:
+                done(result)
+
+        def say() -> None:
+            self._bus.append(word, said, behind=True, unless=lambda: bool(self._owed))
+
+        say()
+
+    def _until_stored(self, entries: Sequence[Entry]) -> Done:
+        name = entries[0].envelope.id
+
+        def said(result: Receipt | Exception) -> None:
+            self.paid(name)
             if isinstance(result, LogFull | LogUnreachable):
+                self.owe(name)
                 self._clock.later(_AGAIN_S, lambda: self._bus.append(entries, said))
             elif isinstance(result, Exception):
                 _log.error("%s is not written: %s", entries[0].subject, result)

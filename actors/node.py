@@ -174,10 +174,8 @@ class Node:
                 position[0] = result.positions[-1]
             written.set()
 
-        # Behind everything else: with the last word in the log nothing said before it was lost.
-        word = self._journal.envelope(NodeStopped(node=self._name, reason=self._ending))
-        self._journal.append([entry(word)], done, behind=True)
-        written.wait(5.0)
+        self._journal.last_word(NodeStopped(node=self._name, reason=self._ending), done)
+        written.wait(8.0)
         deadline = time.monotonic() + 5.0
         while self._feed.position < position[0] and time.monotonic() < deadline:
             time.sleep(0.002)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from actors.jetstream import BATCH_LIMIT, JetStreamLog
-from events.log import Conflict, Entry, LogRefused, LogUnreachable, Receipt
+from events.log import Conflict, Entry, LogFull, LogRefused, LogUnreachable, Receipt
 
 _log = logging.getLogger("elf.recorder")
 
@@ -26,6 +26,7 @@ class _Group(Struct):
     entries: Sequence[Entry]
     done: Done
     behind: bool = False
+    unless: Callable[[], bool] = lambda: False
 
 
 class Recorder:
@@ -51,13 +52,19 @@ class Recorder:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def take(self, entries: Sequence[Entry], done: Done, behind: bool = False) -> None:
+    def take(
+        self,
+        entries: Sequence[Entry],
+        done: Done,
+        behind: bool = False,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Queue one group: stored whole or not at all; `done` gets the receipt or what went wrong.
 
         Groups in flight together may change places when one is said again; with `behind` this one is not written
-        before all earlier ones have their answer.
+        before all earlier ones have their answer; `unless` is asked then, and its yes is answered like a full log.
         """
-        self._waiting.append(_Group(entries, done, behind))
+        self._waiting.append(_Group(entries, done, behind, unless))
         self._news.set()
 
     async def append(self, entries: Sequence[Entry]) -> Receipt:
@@ -81,7 +88,8 @@ class Recorder:
             self._news.clear()
             while self._waiting:
                 groups = self._next_groups()
-                await self._write(groups)
+                if groups:
+                    await self._write(groups)
 
     def _next_groups(self) -> list[_Group]:
         groups: list[_Group] = []
@@ -90,6 +98,12 @@ class Recorder:
             if groups and self._waiting[0].behind:
                 break
             group = self._waiting.popleft()
+            if group.unless():
+                _answer(
+                    group,
+                    LogFull("expected everything before to be stored, got some that has to be said again"),
+                )
+                continue
             groups.append(group)
             size += len(group.entries)
         if not groups and self._waiting:

@@ -18,7 +18,7 @@ from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec, Supervisor
 from actors.units import Launch
 from actors.worker_orders import UnitPlan
-from events.log import Receipt, entry
+from events.log import Receipt
 from events.observations import NodeStopped, NodeStopping, QueueSample
 from events.settings import Settings
 from tests.simulation.agenda import Agenda, VirtualClock
@@ -157,8 +157,7 @@ class SimNode(Node):
         def done(_: Receipt | Exception) -> None:
             self.stopped = True
 
-        word = self._journal.envelope(NodeStopped(node=NAME, reason="SIGTERM"))
-        self._journal.append([entry(word)], done, behind=True)
+        self._journal.last_word(NodeStopped(node=NAME, reason="SIGTERM"), done)
 
     def vanish(self) -> None:
         """Let the process end this instant."""

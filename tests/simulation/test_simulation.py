@@ -15,7 +15,33 @@ SEEDS = 200
 # So many seeds must be enough for any of the bugs; most need a handful.
 ENOUGH = 150
 # Each of these found a bug once.
-FOUND = (3, 4, 13, 16, 17, 65, 141, 156, 233, 282, 285, 297, 396, 2017, 2097, 3116, 3425, 3535, 5315, 6111)
+FOUND = (
+    3,
+    4,
+    13,
+    16,
+    17,
+    65,
+    141,
+    156,
+    233,
+    282,
+    285,
+    297,
+    396,
+    2017,
+    2097,
+    3116,
+    3425,
+    3535,
+    5130,
+    5315,
+    6111,
+    6365,
+    7021,
+    7200,
+    9839,
+)
 
 
 @pytest.fixture(autouse=True)
