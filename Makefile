@@ -36,9 +36,10 @@ lint: $(DEV)  ## format check, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-pages: $(DEV)  ## write what follows from the code: golden lines of new events, docs/events.md
+pages: $(DEV)  ## write what follows from the code: golden lines of new events, docs/events.md, docs/sql.md
 	@$(BIN)/python -m tests.golden.write
 	@$(BIN)/python -m tests.events_page
+	@$(BIN)/python -m tests.sql_page
 
 sim: $(DEV)  ## simulate whole forests with faults, one for each seed (SEEDS=200 START=0)
 	@$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --start $(START)

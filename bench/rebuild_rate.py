@@ -12,7 +12,8 @@ from bench.history import PAGE, History
 from bench.programs import rss
 from bench.raw.duckdb_append import Row, rows_per_second
 from events.envelope import Recorded
-from projections.rows import Forest, rows_of
+from projections.facts import Facts
+from projections.rows import rows_of
 from projections.warehouse import Warehouse
 
 
@@ -21,7 +22,7 @@ def fill(warehouse: Warehouse, count: int) -> tuple[float, list[Row]]:
     took, kept = 0.0, list[Row]()
     for page in History().pages(count):
         if len(kept) < 100_000:
-            kept.extend(rows_of(page, Forest())[0]["log"])
+            kept.extend(rows_of(page, Facts())["log"])
         took += timed_add(warehouse, page)
     return took, kept
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from projections.rows import COLUMNS, Row, Rows
+from projections.columns import COLUMNS, Row, Rows
 
 
 class Appender(Protocol):

@@ -10,7 +10,18 @@ from events.upcasters import UPCASTERS
 
 SCHEMA = "schema.sql"
 VIEWS = ("views.sql", "views_tasks.sql", "views_decisions.sql", "views_units.sql")
-FILLED_BY = "rows.py"
+FILLED_BY = (
+    "rows.py",
+    "row_writers.py",
+    "columns.py",
+    "facts.py",
+    "task_book.py",
+    "rates.py",
+    "days.py",
+    "agents.py",
+    "mana.py",
+    "standing.py",
+)
 
 _HERE = Path(__file__).parent
 _CREATES = re.compile(r"^CREATE (TABLE|VIEW) (\w+)", re.MULTILINE)
@@ -43,7 +54,7 @@ def tables_digest() -> str:
         f"{kind.__struct_config__.tag}({','.join(kind.__struct_fields__)})" for kind in CATALOGUE
     )
     lifted = " ".join(f"{tag}@{version}" for tag, version in sorted(UPCASTERS))
-    return _digest(_read(SCHEMA), _read(FILLED_BY), f"{events} {lifted}".strip().encode())
+    return _digest(_read(SCHEMA), *map(_read, FILLED_BY), f"{events} {lifted}".strip().encode())
 
 
 def views_digest() -> str:

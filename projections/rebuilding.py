@@ -1,16 +1,20 @@
 """Every table made again from the log's bytes, inside the transaction of whoever asks."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from events.codec import decode
 from projections import definitions
 from projections.appending import Connection, Writer
 from projections.chain import Altered, Chain
-from projections.rows import COLUMNS, Forest, rows_of, tame
+from projections.facts import Facts
+from projections.rows import COLUMNS, rows_of, tame, tamed
 
 PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""
+
+Keep = Literal["trusted", "compared", "none"]
+"""Keep the log's rows as they are, keep them if they are what its bytes give, or write them again."""
 
 Progress = Callable[[int, int], None]
 """Called with (events done, events in all)."""
@@ -46,27 +50,31 @@ def columns_of(database: Database, table: str) -> tuple[str, ...]:
 
 
 def rebuild(
-    database: Database, known: Chain, keep: bool, bounded: bool, progress: Progress | None = None
-) -> Forest:
-    """Fill new tables up to the head of `known` and return the forest time there.
+    database: Database, known: Chain, keep: Keep, bounded: bool, progress: Progress | None = None
+) -> Facts:
+    """Fill new tables up to the head of `known` and return the facts there, which are stored too.
 
-    With `keep` the log's own rows stay as they are, else they are written again too; with `bounded` what no column
-    holds is brought within bounds before. After an error the transaction must be rolled back. Raises LogDiffers
-    when the log's rows cannot be kept, ChainBroken when its bytes do not lead to the known head.
+    `keep` says what becomes of the log's own rows; with `bounded` what no column holds is brought within bounds
+    before. After an error the transaction must be rolled back. Raises LogDiffers when the log's rows cannot be
+    kept, ChainBroken when its bytes do not lead to the known head.
     """
-    chain, forest = Chain(), Forest()
-    _empty_tables(database, keep)
-    writer = Writer(database, {} if keep else {"log": "log_next"})
+    chain, facts = Chain(), Facts()
+    _empty_tables(database, keep != "none")
+    writer = Writer(database, {} if keep != "none" else {"log": "log_next"})
     try:
         while chain.position < known.position:
             until = min(chain.position + PAGE, known.position)
-            stored = rows_between(database, "*" if keep else "position, subject, data", chain.position, until)
+            columns = "*" if keep == "compared" else "position, subject, data"
+            stored = rows_between(database, columns, chain.position, until)
             page = [decode(*row[:3]) for row in stored]
             chain.extend(page)
-            rows, forest = rows_of(page, forest)
+            rows = rows_of(page, facts)
+            facts.book.touched.clear()
             rows = tame(rows) if bounded else rows
-            if keep and rows.pop("log") != stored:
-                raise LogDiffers
+            if keep != "none":
+                made = rows.pop("log")
+                if keep == "compared" and made != stored:
+                    raise LogDiffers
             writer.write(rows)
             if progress:
                 progress(until, known.position)
@@ -80,10 +88,32 @@ def rebuild(
             known.position,
         )
     writer.close()
-    if not keep:
+    if keep == "none":
         database.execute("DROP TABLE log")
         database.execute("ALTER TABLE log_next RENAME TO log")
-    return forest
+    store_facts(database, facts, everything=True)
+    return facts
+
+
+def store_facts(database: Database, facts: Facts, *, everything: bool = False) -> None:
+    """Bring the table of facts to what they are now."""
+    gone, kept = facts.changes(everything)
+    if gone and not everything:
+        database.execute(
+            "DELETE FROM fact WHERE name IN (SELECT unnest(?))",
+            [[str(row[0]) for row in tamed([(name,) for name in gone])]],
+        )
+    if kept:
+        appender = database.appender("fact")
+        appender.append_rows(tamed(kept))
+        appender.flush()
+
+
+def marks(database: Database, after: int = 0) -> int:
+    """Return a fingerprint of the log's columns beside its bytes, of the rows behind a position."""
+    columns = ", ".join(name for name in COLUMNS["log"] if name != "data")
+    sql = f"SELECT coalesce(bit_xor(hash({columns})), 0) FROM log WHERE position > ?"  # noqa: S608
+    return int(database.execute(sql, [after]).fetchall()[0][0])
 
 
 def can_keep(database: Database) -> bool:
@@ -93,9 +123,19 @@ def can_keep(database: Database) -> bool:
 
 def _empty_tables(database: Database, keep: bool) -> None:
     """Create every table anew; the log stays, and unless `keep` a new one stands beside it as `log_next`."""
+    for kind, name in _standing(database):
+        if name != "log":
+            database.execute(f'DROP {kind} "{name}"')
     for table, statement in definitions.tables().items():
         if table != "log":
-            database.execute(f"DROP TABLE IF EXISTS {table}")
             database.execute(statement)
         elif not keep:
             database.execute(statement.replace("CREATE TABLE log", "CREATE TABLE log_next"))
+
+
+def _standing(database: Database) -> list[tuple[Any, ...]]:
+    """Return kind and name of every view and table; another release may have had others."""
+    return database.execute(
+        "SELECT 'VIEW', view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"
+        " UNION ALL SELECT 'TABLE', table_name FROM duckdb_tables() WHERE database_name = current_database()"
+    ).fetchall()

@@ -5,13 +5,37 @@
 -- The first views filter nothing on purpose: with a WHERE, DuckDB takes their result for small, builds its hash tables
 -- on it instead of on the narrow columns it is joined with, and 200,000 tasks no longer fit into 96 MB.
 
+-- What was ever said of tasks, in one table? `what`: submitted, started, finished, failed, released, died, dropped,
+-- cancelled, moved, salvaged; times in microseconds. The columns are those of `task_asked`, `task_claim` and `task_end`.
+CREATE VIEW task_event AS
+SELECT position, time, 'submitted' AS what, task, queue, NULL::VARCHAR AS unit, NULL::BIGINT AS generation,
+       NULL::BIGINT AS pid, NULL::BIGINT AS attempt, NULL::BIGINT AS attempts, NULL::BIGINT AS claim, kind,
+       NULL::VARCHAR AS error, NULL::BIGINT AS service_ms, NULL::DOUBLE AS retry_in_s, priority, complexity, timeout_s,
+       parent, NULL::VARCHAR AS moved_to, NULL::VARCHAR AS reason, due, NULL::BIGINT AS deaths, NULL::BIGINT AS cleared,
+       NULL::BOOLEAN AS solo
+FROM task_asked
+UNION ALL
+SELECT position, time, 'started', task, queue, unit, generation, pid, attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, deaths, NULL, solo
+FROM task_claim
+UNION ALL
+SELECT position, time, what, task, queue, unit, generation, NULL, attempt, attempts, claim, kind, error, service_ms,
+       retry_in_s, NULL, NULL, NULL, NULL, moved_to, reason, NULL, deaths, cleared, NULL
+FROM task_end;
+
 -- Which turn does each task event belong to? `named` is the claim that an end names itself: it counts only in that turn.
+-- A claim of a lease that its agent never had is 'foreign' and opens none.
 CREATE VIEW task_history AS
-WITH moves AS (SELECT DISTINCT task FROM task_event WHERE what = 'moved'),
+WITH moves AS (SELECT DISTINCT task FROM task_end WHERE what = 'moved'),
+said AS (
+    SELECT position, 'submitted' AS what, task, queue, NULL::BIGINT AS claim FROM task_asked
+    UNION ALL SELECT position, if(legit, 'started', 'foreign'), task, queue, NULL FROM task_claim
+    UNION ALL SELECT position, what, task, queue, if(fenced, NULL, claim) FROM task_end
+),
 threads AS (
     SELECT e.position, e.what, e.task, e.queue, e.claim AS named,
            CASE WHEN m.task IS NULL THEN e.queue ELSE '' END AS thread
-    FROM task_event e LEFT JOIN moves m ON m.task = e.task
+    FROM said e LEFT JOIN moves m ON m.task = e.task
 )
 SELECT task, thread, queue, position AS seq, what, named,
        max(CASE WHEN what IN ('submitted', 'started') THEN position END)
@@ -62,25 +86,38 @@ SELECT task, thread, max(turn) AS turn, arg_max(queue, turn) AS queue, arg_max(s
        CASE WHEN thread = '' THEN min(turn) FILTER (NOT claimed) ELSE max(turn) FILTER (NOT claimed) END AS submit_seq
 FROM turns GROUP BY task, thread;
 
--- What became of every task? `state`: waiting, delayed (not before `due`), running, done, failed (waits for its next
--- attempt), dead, dropped (was dead), cancelled. `attempts` since it was last submitted.
--- `response_s` = submitted to end, `service_s` = the handler's own time in the last attempt, `worker` the unit of the
--- last claim, `error` of the end in force. `agent` is NULL while queues are pulled.
+-- What became of every task? `state`: waiting, delayed (not before `due`), assigned (given to an agent that has not
+-- claimed it yet), running, done, failed (waits for its next attempt), dead, dropped (was dead), cancelled. `attempts`
+-- since it was last submitted. `response_s` = submitted to end, `service_s` = the handler's own time in the last attempt,
+-- `error` of the end in force. `worker` or `agent` is who claimed it last; while it is assigned, `agent` is who it is for.
 CREATE VIEW tasks AS
+WITH given AS (
+    SELECT task, queue, max(position) AS position, arg_max(agent, position) AS agent, max(lease) AS lease,
+           max(time) AS time
+    FROM assignment WHERE legit GROUP BY task, queue
+),
+standing AS (
+    SELECT t.*, g.agent AS given_to, g.lease, g.time AS assigned,
+           t.state IN ('waiting', 'failed') AND g.position > greatest(t.turn, coalesce(t.end_seq, 0)) AS is_given
+    FROM task_state t LEFT JOIN given g ON g.task = t.task AND g.queue = t.queue
+)
 SELECT t.task AS id, t.queue, s.kind AS type, s.priority, s.complexity,
-       if(t.state = 'waiting' AND s.due > epoch_us(n.forest_time), 'delayed', t.state) AS state, NULL::VARCHAR AS agent,
-       c.unit AS worker, t.attempts, make_timestamp(s.time) AS submitted, make_timestamp(c.time) AS started,
+       CASE WHEN t.is_given THEN 'assigned' WHEN t.state = 'waiting' AND s.due > epoch_us(n.forest_time) THEN 'delayed'
+            ELSE t.state END AS state,
+       CASE WHEN t.is_given THEN t.given_to WHEN c.agent THEN c.unit END AS agent,
+       CASE WHEN NOT c.agent THEN c.unit END AS worker, t.attempts, make_timestamp(s.time) AS submitted,
+       make_timestamp(c.time) AS started,
        CASE WHEN t.state IN ('done', 'dead', 'dropped', 'cancelled') THEN make_timestamp(e.time) END AS finished,
        CASE WHEN t.state IN ('done', 'dead', 'dropped', 'cancelled') THEN greatest(e.time - s.time, 0) / 1e6 END AS response_s,
        e.service_ms / 1e3 AS service_s, nullif(e.error, '') AS error,
        CASE WHEN t.state IN ('failed', 'dead', 'dropped') THEN e.kind END AS failure,
        nullif(s.timeout_s, 0) AS timeout_s, nullif(s.parent, '') AS parent, t.submissions,
-       make_timestamp(nullif(s.due, 0)) AS due, t.submit_seq, t.claim_seq, t.end_seq
-FROM task_state t CROSS JOIN log_end n
-JOIN (SELECT * FROM task_event WHERE what = 'submitted') s ON s.position = t.submit_seq
-LEFT JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.claim_seq
-LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'died', 'cancelled')) e
-    ON e.position = t.end_seq;
+       make_timestamp(nullif(s.due, 0)) AS due, t.submit_seq, t.claim_seq, t.end_seq, t.lease,
+       make_timestamp(t.assigned) AS assigned
+FROM standing t CROSS JOIN log_end n
+JOIN task_asked s ON s.position = t.submit_seq
+LEFT JOIN task_claim c ON c.position = t.claim_seq
+LEFT JOIN task_end e ON e.position = t.end_seq;
 
 -- What came of each attempt? One row a claim. `outcome`: done, failed, released (given back unseen: it does not count),
 -- dead, cancelled, running, and lost where a later turn began without an end of this one (the process died with the
@@ -92,11 +129,11 @@ WITH claims AS (
 SELECT t.task, t.queue, c.attempt, c.unit AS worker, c.generation, c.pid, t.turn AS seq,
        coalesce(t.outcome, CASE WHEN t.turn < t.last_turn THEN 'lost' ELSE 'running' END) AS outcome,
        make_timestamp(c.time) AS started, make_timestamp(e.time) AS ended, e.service_ms / 1e3 AS service_s,
-       e.kind AS failure, nullif(e.error, '') AS error, e.retry_in_s, e.position AS end_seq
+       e.kind AS failure, nullif(e.error, '') AS error, e.retry_in_s, e.position AS end_seq,
+       CASE WHEN c.agent THEN c.unit END AS agent, nullif(c.lease, 0) AS lease
 FROM claims t
-JOIN (SELECT * FROM task_event WHERE what = 'started') c ON c.position = t.turn
-LEFT JOIN (SELECT * FROM task_event WHERE what IN ('finished', 'failed', 'released', 'died', 'cancelled')) e
-    ON e.position = t.outcome_seq
+JOIN task_claim c ON c.position = t.turn
+LEFT JOIN task_end e ON e.position = t.outcome_seq
 WHERE t.claimed;
 
 -- Which tasks have used up their attempts, and what is known of their last one? `elf dlq` lists, requeues and drops them.
@@ -107,7 +144,7 @@ SELECT t.id, t.queue, t.type, t.worker, t.attempts, d.deaths, t.failure, t.error
        (v.body->>'$.evidence.code')::BIGINT AS code, (v.body->>'$.evidence.signal')::BIGINT AS signal,
        (v.body->>'$.evidence.memory')::BIGINT AS memory_bytes,
        from_json(v.body->'$.evidence.lines', '["VARCHAR"]') AS log_lines, t.end_seq AS seq
-FROM tasks t JOIN task_event d ON d.position = t.end_seq JOIN events v ON v.seq = t.end_seq
+FROM tasks t JOIN task_end d ON d.position = t.end_seq JOIN events v ON v.seq = t.end_seq
 WHERE t.state = 'dead';
 
 -- Which attempts ended with the death of a process, and whose fault was it? `charged`: worker where the task survived
@@ -118,7 +155,7 @@ WITH ends AS (
                   OVER (PARTITION BY task, queue ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS cleared_seq,
            max(CASE WHEN what = 'died' AND kind = 'crash' THEN position END)
                OVER (PARTITION BY task, queue ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS died_seq
-    FROM task_event WHERE what IN ('failed', 'died', 'finished')
+    FROM task_end WHERE what IN ('failed', 'died', 'finished')
 )
 SELECT position AS seq, make_timestamp(time) AS time, task, queue, unit AS worker, generation,
        CASE WHEN cleared_seq IS NOT NULL THEN 'worker' WHEN died_seq IS NOT NULL THEN 'task' END AS charged, error
@@ -127,12 +164,12 @@ FROM ends WHERE kind = 'crash' AND what IN ('failed', 'died');
 -- Which results came after the effective end? They are kept and counted, never merged.
 CREATE VIEW salvages AS
 SELECT position AS seq, make_timestamp(time) AS time, task, queue, unit AS worker, generation, attempt, error
-FROM task_event WHERE what = 'salvaged';
+FROM task_end WHERE what = 'salvaged';
 
 -- Which ends do not count, because they name a claim that was not the last, or came second? Fewer than 1 in 1,000 ends.
 CREATE VIEW ignored_ends AS
 SELECT e.position AS seq, make_timestamp(e.time) AS time, e.what, e.task, e.queue, e.unit AS worker, e.claim
-FROM task_event e
+FROM task_end e
 WHERE e.what IN ('finished', 'failed', 'released')
   AND NOT EXISTS (SELECT 1 FROM task_turns t WHERE t.outcome_seq = e.position);
 
@@ -149,7 +186,8 @@ WITH now AS (SELECT epoch_us(forest_time) AS t FROM log_end),
 named AS (
     SELECT unnest(from_json(json_extract(settings, '$.queues[*].name')::JSON, '["VARCHAR"]')) AS name
     FROM (SELECT settings FROM adopted ORDER BY position DESC LIMIT 1)
-    UNION SELECT queue FROM queue_sample UNION SELECT queue FROM task_event
+    UNION SELECT queue FROM queue_sample UNION SELECT queue FROM task_asked UNION SELECT queue FROM task_claim
+    UNION SELECT queue FROM task_end
 ),
 standing AS (
     SELECT t.queue, count(*) FILTER (t.state IN ('waiting', 'failed') AND NOT late) AS pending,
@@ -157,7 +195,7 @@ standing AS (
            count(*) FILTER (t.state = 'running') AS in_flight, count(*) FILTER (t.state = 'dead') AS dead,
            min(greatest(t.time, t.due)) FILTER (t.state IN ('waiting', 'failed') AND NOT late) AS oldest
     FROM (SELECT k.queue, k.state, s.time, s.due, k.state = 'waiting' AND s.due > now.t AS late
-          FROM task_state k JOIN task_event s ON s.position = k.submit_seq CROSS JOIN now) t GROUP BY t.queue
+          FROM task_state k JOIN task_asked s ON s.position = k.submit_seq CROSS JOIN now) t GROUP BY t.queue
 ),
 recent AS (
     SELECT queue, count(*) FILTER (what = 'submitted') / 5.0 AS arrival_per_min,

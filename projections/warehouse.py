@@ -1,5 +1,6 @@
 """DuckDB as a reader of the log: its bytes, typed tables and the views over them in one disposable file."""
 
+import gc
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,17 @@ from projections import definitions, rebuilding
 from projections.anchor import Anchor
 from projections.appending import Writer
 from projections.chain import Chain
-from projections.rebuilding import PAGE, Progress
-from projections.rows import Forest, Rows, micros, rows_of, tame
+from projections.facts import Facts
+from projections.rebuilding import PAGE, Keep, Progress, marks, store_facts
+from projections.rows import Rows, micros, rows_of, tame
 
 INTERRUPT_EVERY_S = 0.005
 
-_SET_CHECKPOINT = "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?"
-_FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)"
+_SET_CHECKPOINT = (
+    "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?, epoch = ?,"
+    " marks = ?"
+)
+_FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 TABLES_KEY, VIEWS_KEY = "tables", "views"
 
 
@@ -51,7 +56,7 @@ class Warehouse:
         self._lock = threading.Lock()
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._writer: Writer | None = None
-        self._chain, self._time, self._forest = Chain(), 0, Forest()
+        self._chain, self._time, self._marks, self._facts = Chain(), 0, 0, Facts()
         self._closed = False
 
     @classmethod
@@ -105,17 +110,21 @@ class Warehouse:
             return
         chain = self._chain.copy()
         chain.extend(batch)
-        rows, forest = rows_of(batch, self._forest)
+        rows = rows_of(batch, self._facts)
         last = micros(batch[-1].time)
         try:
-            self._store(rows, chain, last, forest)
-        except duckdb.Error:
-            bounded = tame(rows)
-            if bounded == rows:
-                raise
-            # Somebody wrote a number or a text that no column holds: it is bounded, its bytes stay.
-            self._store(bounded, chain, last, forest)
-        self._chain, self._time, self._forest = chain, last, forest
+            try:
+                self._store(rows, chain, last)
+            except duckdb.Error:
+                bounded = tame(rows)
+                if bounded == rows:
+                    raise
+                # Somebody wrote a number or a text that no column holds: it is bounded, its bytes stay.
+                self._store(bounded, chain, last)
+        except BaseException:
+            self._facts = self._stored_facts()
+            raise
+        self._chain, self._time = chain, last
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
@@ -139,13 +148,13 @@ class Warehouse:
 
         Raises ChainBroken when the bytes are not those that the checkpoint speaks of.
         """
-        keep, bounded = rebuilding.can_keep(self._connection), False
+        keep, bounded = self._how_to_keep(), False
         while True:
             try:
                 self._rebuild(keep, bounded, progress)
                 break
             except rebuilding.LogDiffers:
-                keep = False
+                keep = "none"
             except duckdb.Error:
                 # Perhaps somebody wrote what no column holds, as in `add`; a transaction ends with an error.
                 if bounded:
@@ -155,19 +164,37 @@ class Warehouse:
             # Somebody reads: the room of the old tables comes back later, at the next automatic checkpoint.
             self._connection.execute("CHECKPOINT")
 
-    def _rebuild(self, keep: bool, bounded: bool, progress: Progress | None) -> None:
+    def _how_to_keep(self) -> Keep:
+        """The log's rows are trusted when this release has made them and nobody has touched them since."""
+        connection = self._connection
+        if not rebuilding.can_keep(connection):
+            return "none"
+        meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        if meta.get(TABLES_KEY) != definitions.tables_digest():
+            return "compared"
+        stored = connection.execute("SELECT marks FROM checkpoint").fetchall()[0][0]
+        return "trusted" if stored == marks(connection) else "compared"
+
+    def _rebuild(self, keep: Keep, bounded: bool, progress: Progress | None) -> None:
         connection = self._connection
         self._writer = None
+        collecting = gc.isenabled()
         connection.begin()
         try:
-            forest = rebuilding.rebuild(connection, self._chain, keep, bounded, progress)
-            connection.execute(_FIRST_CHECKPOINT, _checkpoint(self._chain, self._time, forest))
+            # Nothing here makes cycles: looking for them in every page would cost a tenth of the time.
+            gc.disable()
+            facts = rebuilding.rebuild(connection, self._chain, keep, bounded, progress)
+            found = marks(connection)
+            connection.execute(_FIRST_CHECKPOINT, _checkpoint(self._chain, self._time, facts, found))
             self._make_views()
             connection.commit()
         except BaseException:
             connection.rollback()
             raise
-        self._forest = forest
+        finally:
+            if collecting:
+                gc.enable()
+        self._facts, self._marks = facts, found
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection of its own for the calling thread; `close()` interrupts what it still runs."""
@@ -208,18 +235,29 @@ class Warehouse:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _store(self, rows: Rows, chain: Chain, last: int, forest: Forest) -> None:
+    def _store(self, rows: Rows, chain: Chain, last: int) -> None:
         connection = self._connection
         writer = self._writer = self._writer or Writer(connection)
         connection.begin()
         try:
             writer.write(rows)
-            connection.execute(_SET_CHECKPOINT, _checkpoint(chain, last, forest))
+            store_facts(connection, self._facts)
+            found = self._marks ^ marks(connection, self._chain.position)
+            connection.execute(_SET_CHECKPOINT, _checkpoint(chain, last, self._facts, found))
             connection.commit()
         except BaseException:
             writer.clear()
             connection.rollback()
             raise
+        self._marks = found
+
+    def _stored_facts(self) -> Facts:
+        """Return the facts at the checkpoint."""
+        facts = Facts()
+        facts.restore(self._connection.execute("SELECT name, state FROM fact").fetchall())
+        lead = self._connection.execute("SELECT forest, holder, epoch, marks FROM checkpoint").fetchall()[0]
+        facts.lead.now, facts.lead.holder, facts.lead.epoch, self._marks = lead
+        return facts
 
     def _prepare(self, progress: Progress | None) -> None:
         """Bring tables and views to this release and take up the thread at the checkpoint."""
@@ -252,14 +290,14 @@ class Warehouse:
             connection.begin()
             self._make_views()
             connection.commit()
-        self._forest = Forest(*connection.execute("SELECT forest, holder FROM checkpoint").fetchall()[0])
+        self._facts = self._stored_facts()
 
     def _create(self) -> None:
         connection = self._connection
         connection.begin()
         for statement in definitions.tables().values():
             connection.execute(statement)
-        connection.execute(_FIRST_CHECKPOINT, _checkpoint(Chain(), 0, Forest()))
+        connection.execute(_FIRST_CHECKPOINT, _checkpoint(Chain(), 0, Facts(), 0))
         self._make_views()
         connection.commit()
 
@@ -306,8 +344,9 @@ def _damaged(path: Path, problem: Exception) -> WarehouseDamaged:
     )
 
 
-def _checkpoint(chain: Chain, last: int, forest: Forest) -> list[object]:
-    return [chain.position, chain.head_hex, chain.count, last, forest.now, forest.holder]
+def _checkpoint(chain: Chain, last: int, facts: Facts, found: int) -> list[object]:
+    lead = facts.lead
+    return [chain.position, chain.head_hex, chain.count, last, lead.now, lead.holder, lead.epoch, found]
 
 
 def _names(tables: set[str]) -> str:

@@ -139,6 +139,7 @@ class Scene:
         position = len(self.log.events) + 1
         known = {"elf": "healing", "rule": "crash", "reason": "crashed", "text": f"{target} crashed"}
         known |= {"policy": "healing", "version": "1.0", "settings": "s1"}
+        second = fields.pop("second", None)
         here = {
             "trigger": position - 1,
             "as_of": position - 1,
@@ -147,7 +148,7 @@ class Scene:
             "size": 1,
         }
         body = Decided(action=action, target=target, **(known | here | fields))
-        self.say(body, "node.n1", id=f"d{position:04x}")
+        self.say(body, "node.n1", id=f"d{position:04x}", second=second)
         return f"d{position:04x}"
 
     def _epoch(self) -> int:
@@ -157,6 +158,8 @@ class Scene:
 
 def everything(scene: Scene | None = None) -> Scene:
     """Return a short log in which every table gets rows, with one restart that worked."""
+    from tests.projections.agent_scenes import story
+
     scene = scene or Scene()
     say, node = scene.say, "node.n1"
     say(NodeStarted(node="n1", release="0.1.0", pure_zone="z1", pid=10, boot="b1", python="3.11"), node)
@@ -222,6 +225,7 @@ def everything(scene: Scene | None = None) -> Scene:
     say(HistoryPurged(below=9, bound="segments", messages=8), node)
     say(Quarantined(position=bad, subject="log.worker.w1.what.x", reason="no JSON", sample="ff"), node)
     say(DeciderResumed(elf="flow", after=9, error="KeyError"), node)
+    story(scene)
     told = {type(event.body) for event in scene.events} | {NodeStopping, NodeStopped}
     for kind in (kind for kind in CATALOGUE if kind not in told):
         # What no scene tells yet is at least there once, with every field.

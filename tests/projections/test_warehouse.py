@@ -17,6 +17,7 @@ from events.envelope import Recorded
 from events.subjects import target_of
 from projections import definitions, rows
 from projections.chain import Altered, Chain, Gap, Regression
+from projections.facts import Facts
 from projections.rows import COLUMNS
 from projections.warehouse import Warehouse, WarehouseDamaged, WarehouseError
 from tests.projections.scenes import Scene, everything, stored
@@ -59,7 +60,7 @@ def test_schema_and_writers_name_the_same_columns(tmp_path: Path) -> None:
 def test_every_event_of_the_catalogue_has_its_rows() -> None:
     said = {type(event.body) for event in everything().events}
     assert said >= set(CATALOGUE), "let tests/projections/scenes.py say the new event"
-    made, _ = rows.rows_of(everything().events, rows.Forest())
+    made = rows.rows_of(everything().events, Facts())
     assert all(made.values())
     by_position = {row[0]: row[8] for row in made["log"]}
     for event in everything().events:
@@ -218,7 +219,7 @@ def test_other_views_are_replaced_and_other_tables_made_again(
         cursor.close()
         other.close()
     with duckdb.connect(str(path)) as raw:
-        raw.execute("DROP TABLE task_event; UPDATE meta SET value = 'old' WHERE key = 'tables'")
+        raw.execute("DROP TABLE task_end; UPDATE meta SET value = 'old' WHERE key = 'tables'")
     heard: list[int] = []
     again = Warehouse.open(path, progress=lambda done, whole: heard.append(done))
     assert contents(again) == before
