@@ -15,7 +15,10 @@ from projections.timeline import Timeline
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A decision before it has a number: what, about whom, why, resting on which facts, at what price in mana."""
+    """A decision before it has a number: what, about whom, why, resting on which facts, at what price in mana.
+
+    What is only `advice` waits for a person, unless the settings let this very rule act.
+    """
 
     rule: str
     target: str
@@ -26,6 +29,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     cost: int = 0
     candidates: tuple[Candidate, ...] = ()
     urgent: bool = False
+    advice: bool = False
 
 
 class View(Struct):
