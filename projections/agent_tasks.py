@@ -32,7 +32,7 @@ class Held(Struct):
     kind: str = ""
     agent: str = ""
     lease: int = 0
-    leases: dict[int, str] = {}
+    leases: dict[str, str] = {}
     claimer: str = ""
     claim: int = 0
 
@@ -103,12 +103,12 @@ class AgentTasks(Struct):
         if held is None:
             held = self.held[key] = Held(given.queue, self.kinds.pop(key, ""))
         held.agent, held.lease = given.agent, given.lease
-        held.leases[given.lease] = given.agent
+        held.leases[str(given.lease)] = given.agent
 
     def _started(self, started: TaskStarted, event: Recorded) -> None:
         held = self.held.get(f"{started.queue}/{started.task}")
         name = event.source.removeprefix(_AGENT)
-        if held and event.source.startswith(_AGENT) and held.leases.get(started.lease) == name:
+        if held and event.source.startswith(_AGENT) and held.leases.get(str(started.lease)) == name:
             held.claimer, held.claim = name, event.position
 
     def _ended(self, key: str, claim: int, event: Recorded) -> End | None:

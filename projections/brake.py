@@ -68,11 +68,11 @@ class Brake(Struct):
         others.discard(agent)
         return sorted(others) if len(others) >= max(1, agents // _PER) else []
 
-    def capped(self, agent: str, agents: int, now: int, limits: Limits) -> bool:
-        """Tell whether as many as may be are held to be down by suspicion already."""
+    def capped(self, agent: str, agents: int, more: int, now: int, limits: Limits) -> bool:
+        """Tell whether as many as may be are held to be down by suspicion already, `more` from now on included."""
         cap = now - limits.agent_cap_s * SECOND
         recent = [name for name, at in self.downs.items() if at > cap and name != agent]
-        return len(recent) >= max(1, agents // _PER)
+        return len(recent) + more >= max(1, agents // _PER)
 
     def holds(self, agent: str, agents: int, now: int, limits: Limits) -> bool:
         """Tell whether a verdict on the agent must wait for the node's examination of itself."""

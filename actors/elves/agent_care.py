@@ -26,6 +26,7 @@ ALERT_COST = 1
 # One that answers may only be slow.
 UNPROVEN_COST = 25
 GROUP = "agents"
+_WELL = ("alive", "probation", "paused")
 # A new node, and a new program, are given so long to connect before a closed connection means something.
 _CONNECT = 10 * SECOND
 
@@ -34,13 +35,12 @@ def agent_care(care: Care, view: View) -> Iterator[Draft]:
     """Say what should be done about each agent, those first that the configuration names first."""
     agents = list(care.agents.agents.values())
     many = sum(agent.serves for agent in agents)
-    suspected = list[str]()
+    suspected, taken = list[str](), 0
     drafts = list[Draft]()
     for agent in agents:
-        found = list(_one(agent, many, care, view))
-        if any(
-            isinstance(one.action, MarkAgent) and one.rule == "suspect" and not _back(one) for one in found
-        ):
+        found = list(_one(agent, many, taken, care, view))
+        taken += sum(one.reason == "no_progress" for one in found)
+        if agent.state in _WELL and any(one.rule == "suspect" for one in found):
             suspected.append(agent.name)
         drafts.extend(found)
     yield from _shared(suspected, many, care, view)
@@ -68,11 +68,7 @@ def agent_times(care: Care, view: View) -> Iterator[int]:
             yield record.taken_back_at + int(limits.agent_probation_s * SECOND)
 
 
-def _back(one: Draft) -> bool:
-    return isinstance(one.action, MarkAgent) and one.action.state in ("alive", "probation", "paused")
-
-
-def _one(agent: Agent, many: int, care: Care, view: View) -> Iterator[Draft]:
+def _one(agent: Agent, many: int, taken: int, care: Care, view: View) -> Iterator[Draft]:
     record = care.record(agent.name)
     yield from _alert(agent, view)
     if not agent.serves:
@@ -92,7 +88,7 @@ def _one(agent: Agent, many: int, care: Care, view: View) -> Iterator[Draft]:
             elif agent.intent == "run" and agent.state == "paused":
                 yield known_again(agent, record, "pause", "ordered", "takes tasks again", {})
         case "suspect":
-            yield from _suspicious(agent, many, care, view)
+            yield from _suspicious(agent, many, taken, care, view)
         case "probing":
             yield from _probing(agent, many, care, view)
         case _:
@@ -141,7 +137,7 @@ def _probe(agent: Agent, facts: dict[str, Any]) -> Iterator[Draft]:
     yield draft("ping", agent, PingAgent(number=1), "suspect", "is pinged, number 1", facts)
 
 
-def _suspicious(agent: Agent, many: int, care: Care, view: View) -> Iterator[Draft]:
+def _suspicious(agent: Agent, many: int, taken: int, care: Care, view: View) -> Iterator[Draft]:
     """A suspect that answers: its task may move again, it may prove itself, or the time is up."""
     record = care.record(agent.name)
     limits = view.settings.limits
@@ -168,7 +164,7 @@ def _suspicious(agent: Agent, many: int, care: Care, view: View) -> Iterator[Dra
     if stall <= longest:
         return
     proven = stall >= limits.silence_s * SECOND
-    if proven or not care.brake.capped(agent.name, many, view.timeline.now, limits):
+    if proven or not care.brake.capped(agent.name, many, taken, view.timeline.now, limits):
         text = f"answers, but its task has not moved for {stall // SECOND} s"
         cost = PROVEN_COST if proven else UNPROVEN_COST
         yield draft("down", agent, MarkAgent(state="down"), "no_progress", text, trouble[2], cost)
