@@ -5,9 +5,14 @@ from msgspec import Struct
 from events.decisions import Decided, Defer
 from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
+from events.proposals import ProposalApproved, ProposalRejected
 
 # The same advice, observation or deferral is not written again within this time (seed: one alert per 15 minutes).
 REPEAT_US = 900_000_000
+# What a person approved may be done within this time; what one rejected is not said again for that long.
+APPROVED_US = 3_600_000_000
+REJECTED_US = 86_400_000_000
+_ADVICE_KEPT = 200
 
 
 class Effect(Struct):
@@ -23,23 +28,33 @@ class Effect(Struct):
 
 
 class Standing(Struct):
-    """Open effects by target, and when what else was said last by `rule/target`."""
+    """Open effects by target, and when what else was said last by `rule/target`.
+
+    `advised` holds the last pieces of advice by decision, `approved` until when one of them may be followed.
+    """
 
     effects: dict[str, Effect] = {}
     said: dict[str, int] = {}
     deferred: dict[str, int] = {}
+    advised: dict[str, str] = {}
+    approved: dict[str, int] = {}
 
     def note(self, event: Recorded, decided: Decided, now: int) -> None:
         """Fold one of the elf's own decisions."""
         key = f"{decided.rule}/{decided.target}"
         if decided.mode != "act":
             self.said[key] = now
+            if decided.mode == "advise":
+                self.advised[event.id] = key
+            while len(self.advised) > _ADVICE_KEPT:
+                del self.advised[next(iter(self.advised))]
             return
         action = decided.action
         if isinstance(action, Defer):
             self.deferred[key] = action.until
             return
         self.deferred.pop(key, None)
+        self.approved.pop(key, None)
         if action.effect:
             self.effects[decided.target] = Effect(
                 decision=event.id,
@@ -57,6 +72,20 @@ class Standing(Struct):
         if effect is None or effect.decision != outcome.decision:
             return None
         return self.effects.pop(outcome.target)
+
+    def answer(self, body: ProposalApproved | ProposalRejected, now: int) -> None:
+        """Fold what a person answered to a piece of advice."""
+        key = self.advised.pop(body.decision, None)
+        if key is None:
+            return
+        if isinstance(body, ProposalApproved):
+            self.approved[key] = now + APPROVED_US
+        else:
+            self.said[key] = now + REJECTED_US - REPEAT_US
+
+    def may(self, rule: str, target: str, now: int) -> bool:
+        """Tell whether a person has approved this act."""
+        return self.approved.get(f"{rule}/{target}", 0) > now
 
     def busy(self, target: str) -> bool:
         """Tell whether an act on the target is under way."""

@@ -11,6 +11,7 @@ from events.codec import canonical
 from events.decisions import ClearAlert, Decided, Defer, Mode
 from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
+from events.proposals import ProposalApproved, ProposalRejected
 from events.settings import ElfSettings, Settings, SettingsAdopted
 from projections.alerts import Alerts
 from projections.mana import Mana
@@ -57,6 +58,8 @@ def fold(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
             effect = view.standing.settle(body)
             if effect and isinstance(body, EffectVerified):
                 mind.mana.refund(effect.cost, elf_settings(view.settings, policy.name).mana)
+        case ProposalApproved() | ProposalRejected() if event.source.startswith("operator."):
+            view.standing.answer(body, now)
         case _:
             pass
     if mind.settings_digest:
@@ -86,7 +89,10 @@ def _admit(draft: Draft, elf: ElfSettings, mind: Mind[S], left: Mana) -> tuple[D
     """Apply repetition, mode and mana to one draft; None when there is nothing new to say."""
     now = mind.view.timeline.now
     standing = mind.view.standing
-    mode = elf.rules.get(draft.rule, elf.mode)
+    mode = elf.rules.get(draft.rule, "advise" if draft.advice and elf.mode == "act" else elf.mode)
+    if mode == "advise" and standing.may(draft.rule, draft.target, now):
+        # A person said yes to this very advice; it is decided anew on what is true now.
+        mode = "act"
     if mode != "act":
         return None if standing.repeats(draft.rule, draft.target, now) else (draft, mode)
     if isinstance(draft.action, ClearAlert) or draft.cost == 0:
