@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from actors.config_errands import Channel, GitHub, Job, Reminder
+from actors.config_times import times
+from actors.config_words import Clock, Command, Count, Name, NotNegative, PathText, Positive, Text
 from events.codec import canonical
 from events.decisions import Mode
 from events.settings import (
@@ -27,17 +30,6 @@ from events.settings import (
 ElfName = Literal["flow", "time", "balance", "healing", "wisdom"]
 Priority = Literal["high", "middle", "low"]
 Distribution = Literal["pull_best", "pull_fair", "pull_fifo", "seed", "seed_repaired", "jsq"]
-
-# A form names a parser in config_formats: it checks a value more closely than its type and may rewrite it.
-Text = Annotated[str, Meta(extra={"form": "text"})]
-Name = Annotated[str, Meta(extra={"form": "name"})]
-PathText = Annotated[str, Meta(extra={"form": "path"})]
-Command = Annotated[tuple[str, ...], Meta(min_length=1, extra={"form": "command"})]
-Clock = Annotated[str, Meta(extra={"form": "clock"})]
-Count = Annotated[int, Meta(ge=1)]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
-
 # Each elf's budget for disturbing the system; [[elf]] overrides single numbers.
 MANA: dict[ElfName, ManaSettings] = {
     "flow": ManaSettings(refill_per_hour=120),
@@ -198,39 +190,6 @@ class Policy(Struct, frozen=True, kw_only=True):
     parameters: dict[str, float] = {}
 
 
-class Reminder(Struct, frozen=True, kw_only=True):
-    """[[reminder]]: a text for a worker; `when` is kept as it was written."""
-
-    worker: Text
-    when: Text
-    text: Text
-
-
-class Job(Struct, frozen=True, kw_only=True):
-    """[[job]]: a command that runs by the clock."""
-
-    name: Name
-    every: Annotated[str, Meta(extra={"form": "every"})]
-    command: Command
-    kind: Literal["monitor", "report", "maintenance", "types"] = "monitor"
-    on_failure: Literal["escalate", "log"] = "escalate"
-
-
-class Channel(Struct, frozen=True, kw_only=True):
-    """[notify.NAME]: one way to tell people: exactly one of its keys."""
-
-    file: PathText = ""
-    webhook: str = ""
-    command: Command = ()
-
-
-class GitHub(Struct, frozen=True, kw_only=True):
-    """[github]: where issues are opened; the token's variable, never the token."""
-
-    repo: Annotated[str, Meta(extra={"form": "repository"})] = ""
-    token_env: str = ""
-
-
 class Web(Struct, frozen=True, kw_only=True):
     """[web]: the dashboard. Port 0 takes a free one; `auth` is a file that holds the token."""
 
@@ -332,6 +291,7 @@ class Forest(Struct, frozen=True, kw_only=True):
             distribution=DistributionSettings(
                 policy=self.policy.distribution, parameters=self.policy.parameters
             ),
+            **times(self),
         )
 
     def _launch_digest(self, worker: Worker, env_key: bytes, environ: Mapping[str, str]) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from events.subjects import token
+from projections.when import ACCEPTED, Unreadable, parse_when
 
 
 class Form(NamedTuple):
@@ -41,9 +43,6 @@ _UNITS = {
 }
 _SYNC = re.compile(r"always|(?:[1-9]\d*(?:ms|s|m|h))+")
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
-_EVERY = re.compile(
-    rf"[1-9]\d*[smhd]|daily {_CLOCK.pattern}|weekly (?:mon|tue|wed|thu|fri|sat|sun) {_CLOCK.pattern}"
-)
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 _ENDING_SIGNALS = sorted(
     s.name[3:] for s in signal.Signals if s.name[3:] not in {"STOP", "CONT", "TSTP", "TTIN", "TTOU"}
@@ -107,6 +106,41 @@ def _zone(text: str, _: Path) -> str:
     return text
 
 
+def _when(text: str, _: Path) -> str:
+    try:
+        parse_when(text)
+    except Unreadable:
+        raise Unfit from None
+    return text
+
+
+def _every(text: str, _: Path) -> str:
+    try:
+        schedule = parse_when(text)
+    except Unreadable:
+        raise Unfit from None
+    if schedule.kind == "memory":
+        raise Unfit
+    return text
+
+
+def _webhook(text: str, _: Path) -> str:
+    """Variables of the node's environment may stand in it: what it says is often a secret."""
+    if not re.match(r"https?://[^/\s]|\$\{", text):
+        raise Unfit
+    return text
+
+
+def _api(text: str, _: Path) -> str:
+    """A token is sent there, so nobody on the way may read it."""
+    url = urlsplit(text)
+    if url.scheme != "https" and not (
+        url.scheme == "http" and url.hostname in ("127.0.0.1", "localhost", "::1")
+    ):
+        raise Unfit
+    return text.rstrip("/")
+
+
 def _signal(text: str, _: Path) -> str:
     name = text.upper().removeprefix("SIG")
     if name not in _ENDING_SIGNALS:
@@ -162,7 +196,10 @@ FORMS = {
     "size": Form('a size in bytes or as "500MB" or "1GiB"', "500MB", _size, numbers=True),
     "sync": Form('"always" or a time such as "2m"', "2m", _matching(_SYNC)),
     "clock": Form('a time of the day as "22:00"', "22:00", _matching(_CLOCK)),
-    "every": Form('"15m", "daily 09:00" or "weekly mon 10:00"', "15m", _matching(_EVERY)),
+    "every": Form('"15m", "daily 09:00" or "weekly mon 10:00"', "15m", _every),
+    "when": Form(ACCEPTED, "17:00", _when),
+    "webhook": Form("an address that begins with http:// or https://", "https://example.org/hook", _webhook),
+    "api": Form("an address that begins with https://", "https://api.github.com", _api),
     "repository": Form('a repository as "owner/name"', "owner/name", _matching(_REPOSITORY)),
     "zone": Form("a time zone of this machine", "Asia/Tokyo", _zone),
     "signal": Form("a signal that ends a process", "TERM", _signal),

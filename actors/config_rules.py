@@ -8,7 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from ipaddress import ip_address
 from typing import Any
 
-from actors.config import Channel, Forest, Queue, Worker, references
+from actors.config import Forest, Queue, Worker, references
+from actors.config_errand_rules import check_errands
 from actors.config_errors import Said, Sheet, toml_text
 from actors.config_formats import nearest
 from actors.config_lines import Path
@@ -56,8 +57,7 @@ def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: M
     for number, reminder in enumerate(forest.reminders):
         if reminder.worker:
             _named(("reminder", number, "worker"), reminder.worker, workers, "a worker of this file", sheet)
-    for name, channel in forest.notify.items():
-        _channel(("notify", name), channel, sheet)
+    check_errands(forest, sheet, environ)
     _numbers(forest, sheet)
     _web(forest, sheet)
 
@@ -235,17 +235,6 @@ def _units(forest: Forest, sheet: Sheet) -> None:
             if other != worker.name:
                 what = f"process names unlike those of {other}"
                 sheet.add(("worker", number, "name"), what, unit, f'name = "{worker.name}_2"')
-
-
-def _channel(path: Path, channel: Channel, sheet: Sheet) -> None:
-    given = [way for way in ("file", "webhook", "command") if getattr(channel, way)]
-    if sheet.sound(path[:1], str(path[1])) and len(given) != 1:
-        sheet.add(
-            path,
-            "one of file, webhook and command",
-            Said(" and ".join(given) or "none"),
-            'file = "alerts.md"',
-        )
 
 
 def _numbers(forest: Forest, sheet: Sheet) -> None:

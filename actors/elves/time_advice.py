@@ -144,9 +144,10 @@ def _clocks(reminders: Reminders, jobs: Jobs, now: int) -> list[int]:
     clocks += [(job.every, job.zone, job.due) for job in jobs.items.values()]
     for when, zone, due in clocks:
         schedule = schedule_of(when)
+        at = due
         for _ in range(8 if schedule.kind == "clock" else 0):
-            if not due or due > now + EVERY:
+            if not at or at > now + EVERY:
                 break
-            found.append(due)
-            due = next_after(schedule, zone, due)
+            found.append(at)
+            at = next_after(schedule, zone, at)
     return found
