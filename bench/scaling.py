@@ -21,7 +21,9 @@ LOW, HIGH = 1, 20
 START_S = 5.0
 TICK_S = 5.0
 MEAN_S = 4.0
-WORKER = WorkerSettings(name="w", queue="q", units=("w-1",), names=tuple(f"w-{n}" for n in range(1, HIGH + 1)))
+WORKER = WorkerSettings(
+    name="w", queue="q", units=("w-1",), names=tuple(f"w-{n}" for n in range(1, HIGH + 1))
+)
 
 
 class Rule:
@@ -166,7 +168,11 @@ def run(rule: Rule, tasks: list[tuple[float, float]], tick_s: float) -> dict[str
                 for _ in range(count - wanted):
                     heapq.heappush(starting, now + START_S)
                 for _ in range(wanted - count):
-                    if rule.hard and busy and random.Random(actions).random() < len(busy) / (len(busy) + free + 0.001):
+                    if (
+                        rule.hard
+                        and busy
+                        and random.Random(actions).random() < len(busy) / (len(busy) + free + 0.001)
+                    ):
                         _, begun, work = busy.pop()
                         heapq.heapify(busy)
                         queue.insert(0, (begun, work))
