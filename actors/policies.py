@@ -3,7 +3,9 @@
 from typing import Any
 
 from actors.elves import Policy
+from actors.elves.balance_elf import BalanceElf
 from actors.elves.flow_elf import FlowElf
 from actors.elves.healing_elf import HealingElf
+from actors.elves.wisdom_elf import WisdomElf
 
-POLICIES: tuple[Policy[Any], ...] = (FlowElf(), HealingElf())
+POLICIES: tuple[Policy[Any], ...] = (FlowElf(), HealingElf(), BalanceElf(), WisdomElf())

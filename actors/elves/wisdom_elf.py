@@ -1,0 +1,41 @@
+"""The Wisdom elf looks ahead and learns: forecasts that are scored, proposals that people approve."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from actors.elves import Draft, View, foresight
+from events.envelope import Recorded
+from events.event import Event
+from events.observations import Sampled
+
+
+class WisdomState(Struct):
+    """What each part of the elf knows."""
+
+    foresight: foresight.ForesightState
+
+
+class WisdomElf:
+    """Rules: `overload` (a load will pass the limit), `score` (what came of it), `abstain` (why nothing is said)."""
+
+    name = "wisdom"
+    version = "1"
+    state_type = WisdomState
+    triggers: tuple[type[Event], ...] = (Sampled,)
+
+    def initial(self) -> WisdomState:
+        """See `Policy.initial`."""
+        return WisdomState(foresight.blank())
+
+    def fold(self, state: WisdomState, event: Recorded, view: View) -> None:
+        """See `Policy.fold`."""
+        foresight.fold(state.foresight, event, view)
+
+    def decide(self, state: WisdomState, view: View) -> Sequence[Draft]:
+        """See `Policy.decide`."""
+        return list(foresight.decide(state.foresight, view))
+
+    def due(self, state: WisdomState, view: View) -> int:
+        """See `Policy.due`: a load is looked at with every tick."""
+        return 0
