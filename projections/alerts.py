@@ -56,3 +56,10 @@ class Alerts(Struct):
 def _cause(decided: Decided) -> str:
     action = decided.action
     return action.cause if isinstance(action, RaiseAlert | ClearAlert) else ""
+
+
+def is_due_again(alert: Alert, steps: tuple[float, ...], now: int) -> bool:
+    """Tell whether an open alert is to be said again: after these steps in seconds, the last one for ever."""
+    if not steps:
+        return False
+    return now - alert.notified >= steps[min(alert.count - 1, len(steps) - 1)] * 1_000_000

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from events.tasks import FailureKind
+
 Step = Literal["waiting", "assigned", "running", "spent"]
 
 
@@ -41,6 +43,7 @@ class Task(Struct, omit_defaults=True):
     lost: bool = False
     previous: str = ""
     given_up_at: int = 0
+    failure: FailureKind = "error"
     error: str = ""
 
     @property
@@ -98,4 +101,4 @@ class Task(Struct, omit_defaults=True):
     def wait(self, ready: int = 0) -> None:
         """Let it wait for an agent, not before `ready`."""
         self.state, self.ready = "waiting", ready
-        self.previous, self.agent = self.agent, ""
+        self.previous, self.agent = (self.agent if self.lost else ""), ""

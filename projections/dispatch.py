@@ -77,7 +77,8 @@ class Dispatch(Ledger, dict=True):
                 self.finish(key, agent, body.claim, body.service_ms, now, event.position)
             case TaskFailed():
                 wait = round(body.retry_in_s * 1e6)
-                self.fail(key, agent, body.claim, body.service_ms, now, wait, event.position, body.error)
+                at = event.position
+                self.fail(key, agent, body.claim, body.service_ms, now, wait, at, body.error, body.kind)
             case TaskReleased():
                 self.release(key, agent, body.claim, now, event.position)
 

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from events.agents import AgentState
 from events.settings import Settings
+from events.tasks import FailureKind
 from projections.agents import Agent, Agents
 from projections.assignments import Task
 from projections.records import Load, Record
@@ -152,6 +153,7 @@ class Ledger(Struct, dict=True):
         wait_us: int = 0,
         position: int = 0,
         error: str = "",
+        kind: FailureKind = "error",
     ) -> bool:
         """Take an attempt's bad end; tells whether it counts."""
         task = self._ended(key, agent, claim, position)
@@ -159,7 +161,7 @@ class Ledger(Struct, dict=True):
             return False
         record = self._credit(task, agent, False, service_ms, now)
         record.erred(now, self._may_eject(agent, now))
-        task.avoid, task.error = agent, error[:300]
+        task.avoid, task.failure, task.error = agent, kind, error[:300]
         self._attempt_over(task, agent, now + wait_us if wait_us else 0)
         return True
 
@@ -345,6 +347,7 @@ class Ledger(Struct, dict=True):
         """Take a task from an agent that is away; its claim still counts until somebody else's."""
         if task.state == "running":
             self.record(task.agent).worked((now - task.started_at) // 1000, now)
+            task.failure, task.error = "crash", f"{task.agent} went away with it"
         task.avoid, task.lost = task.agent, True
         task.ready = 0
         self._requeue(task)

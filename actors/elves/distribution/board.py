@@ -3,7 +3,7 @@
 It holds nothing that is not in the ledger: made anew from it at any time it gives the same answers.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -38,8 +38,17 @@ class Pick(Struct, frozen=True):
 class Policy(Protocol):
     """What a board asks of a distribution policy."""
 
-    ordered: bool
-    slot_us: int
+    @property
+    def push(self) -> bool:
+        """Tell whether tasks are given out whether agents are free or not."""
+
+    @property
+    def ordered(self) -> bool:
+        """Tell whether priorities order what waits."""
+
+    @property
+    def slot_us(self) -> int:
+        """Return how often time alone changes turns."""
 
     @property
     def lost_first(self) -> bool:
@@ -136,8 +145,11 @@ class Board:
         self._reserved, self._extra = {}, {}
 
     def wakes(self, now: int) -> int:
-        """Return the next forest time at which time alone may change the answer, 0 for never."""
-        return next((at for at, _, _ in self._timers if at > now), 0)
+        """Return the next forest time at which time alone lets a task be placed, 0 for never.
+
+        What is only looked after, as assignments that nobody claims, comes up with the ticks.
+        """
+        return next((at for at, what, _ in self._timers if at > now and what == "task"), 0)
 
     def held(self, name: str) -> int:
         """Return how many tasks an agent has, those reserved for it included."""
@@ -147,6 +159,14 @@ class Board:
         """Yield the tasks that were assigned too long ago and never claimed."""
         for keys in self._overdue.values():
             yield from keys
+
+    def unplaced(self) -> Iterator[str]:
+        """Yield waiting tasks that nobody who is there may take, as far as a push or a look at the classes tells."""
+        for lanes in self.lanes.ordered():
+            for lane in lanes:
+                if self.policy.push or not self.seats.living(lane.bits):
+                    for group in lane.groups.values():
+                        yield from (item[2] for item in group.items)
 
     # Inside.
 
@@ -184,6 +204,12 @@ class Board:
         self._tasks = dict.fromkeys(ledger.tasks)
         self._agents = dict.fromkeys(ledger.order)
 
+    def _at(self, time: int, what: str, name: str) -> None:
+        timer = (time, what, name)
+        place = bisect_left(self._timers, timer)
+        if self._timers[place : place + 1] != [timer]:
+            self._timers.insert(place, timer)
+
     def _put_task(self, key: str, now: int) -> None:
         self.lanes.take(key)
         if key in self.spent:
@@ -193,7 +219,7 @@ class Board:
             return
         if task.state == "waiting":
             if task.ready > now:
-                insort(self._timers, (task.ready, "task", key))
+                self._at(task.ready, "task", key)
                 return
             policy = self.policy
             bits = self.seats.bits(task.kind, task.priority)
@@ -203,7 +229,7 @@ class Board:
         elif task.state == "spent":
             again = task.given_up_at + GIVE_UP_US if task.given_up_at else 0
             if again > now:
-                insort(self._timers, (again, "task", key))
+                self._at(again, "task", key)
             else:
                 insort(self.spent, key)
 
@@ -217,7 +243,7 @@ class Board:
         seat = self.policy.seat(agent, record, self.held(name), now, moment)
         self.seats.put(agent, order, seat)
         if seat.until > now:
-            insort(self._timers, (seat.until, "agent", name))
+            self._at(seat.until, "agent", name)
         self._look_for_overdue(agent, record, now)
 
     def _look_for_overdue(self, agent: Agent, record: Record, now: int) -> None:
@@ -229,7 +255,7 @@ class Board:
             return
         at = record.freed_at + CLAIM_US
         if held - claims > _EXACT and at > now:
-            insort(self._timers, (at, "agent", name))
+            self._at(at, "agent", name)
             return
         late: list[str] = []
         for key in self.ledger.held()[name]:
@@ -240,7 +266,7 @@ class Board:
             if due <= now:
                 late.append(key)
             else:
-                insort(self._timers, (due, "agent", name))
+                self._at(due, "agent", name)
         if late:
             self._overdue[name] = sorted(late, key=self._urgency)
 

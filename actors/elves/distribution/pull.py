@@ -34,7 +34,7 @@ class PullFair(Distribution):
 
     def behind(self) -> str:
         """See `Distribution`."""
-        return "busier in the last 24 hours"
+        return "busier in the last 24 hours, or idle for less time"
 
 
 class PullBest(PullFair):

@@ -112,6 +112,11 @@ class Seats:
         place = self._places.get(name)
         return place is not None and not self._is_out(place)
 
+    def belongs(self, name: str, bits: tuple[int, ...]) -> bool:
+        """Tell whether an agent is of one of these classes."""
+        place = self._places.get(name)
+        return place is not None and any(self.classes[bit] is place.at for bit in bits)
+
     def living(self, bits: tuple[int, ...]) -> int:
         """Return how many agents of these classes are there, free or not."""
         return sum(self.classes[bit].living for bit in bits)
@@ -129,7 +134,7 @@ class Seats:
     def shuns(self, bits: tuple[int, ...], avoid: str) -> bool:
         """Tell whether an agent can be avoided: somebody else of these classes is there."""
         place = self._places.get(avoid)
-        mine = place is not None and place.counted and any(self.classes[bit] is place.at for bit in bits)
+        mine = place is not None and place.counted and self.belongs(avoid, bits)
         return self.living(bits) > (1 if mine else 0)
 
     def has_members(self, bits: tuple[int, ...]) -> bool:

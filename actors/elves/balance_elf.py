@@ -1,0 +1,161 @@
+"""The Balance elf gives tasks to agents, takes them from those that are away, and proposes better places."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct, field
+
+from actors.elves import Draft, View
+from actors.elves.balance_drafts import alarm, assignment, given_up, moves, policy_of, proposal
+from actors.elves.distribution import Board, Distribution, board_of
+from actors.elves.redistribution import Wanted, plan
+from events.agents import AgentAdded, AgentIntentSet, AgentJoined, AgentLeft, AgentRevoked
+from events.decisions import ClearAlert, Decided, ProposeMove
+from events.envelope import Recorded
+from events.event import Event
+from events.observations import Sampled
+from events.settings import SettingsAdopted
+from events.tasks import (
+    TaskCancelled,
+    TaskDied,
+    TaskDropped,
+    TaskFailed,
+    TaskFinished,
+    TaskMoved,
+    TaskReleased,
+    TaskStarted,
+    TaskSubmitted,
+)
+from projections.alerts import is_due_again
+from projections.assignments import Task
+from projections.dispatch import Dispatch
+from projections.records import SECOND
+
+# So many decisions at a time; the others follow when these are read.
+BATCH = 200
+# An approved move that could not be made for so long is forgotten.
+_MOVE_US = 300 * SECOND
+
+
+class BalanceState(Struct):
+    """Tasks and agents; approved moves; whether the last event was a tick."""
+
+    dispatch: Dispatch = field(default_factory=Dispatch)
+    wanted: list[Wanted] = field(default_factory=list)
+    ticked: bool = False
+
+
+class BalanceElf:
+    """Rules: `assign`, `reassign`, `give_up`, `redistribute` (advice unless settings say more), `unplaced`."""
+
+    name = "balance"
+    version = "1"
+    state_type = BalanceState
+    triggers: tuple[type[Event], ...] = (
+        AgentAdded,
+        AgentIntentSet,
+        AgentJoined,
+        AgentLeft,
+        AgentRevoked,
+        Decided,
+        Sampled,
+        SettingsAdopted,
+        TaskCancelled,
+        TaskDied,
+        TaskDropped,
+        TaskFailed,
+        TaskFinished,
+        TaskMoved,
+        TaskReleased,
+        TaskStarted,
+        TaskSubmitted,
+    )
+
+    def initial(self) -> BalanceState:
+        """See `Policy.initial`."""
+        return BalanceState()
+
+    def fold(self, state: BalanceState, event: Recorded, view: View) -> None:
+        """See `Policy.fold`."""
+        now, body = view.timeline.now, event.body
+        state.dispatch.apply(event, now, view.timeline.epoch, view.settings)
+        state.ticked = isinstance(body, Sampled)
+        match body:
+            case Decided(action=ProposeMove() as move, mode="act", epoch=epoch) if (
+                epoch == view.timeline.epoch
+            ):
+                want(state, move, now)
+            case _:
+                pass
+        if state.wanted:
+            state.wanted = [wanted for wanted in state.wanted if _stands(state.dispatch, wanted, now)]
+
+    def decide(self, state: BalanceState, view: View) -> Sequence[Draft]:
+        """See `Policy.decide`."""
+        dispatch, now = state.dispatch, view.timeline.now
+        policy = policy_of(dispatch, view.settings.distribution)
+        board = board_of(dispatch, policy)
+        board.refresh(now)
+        drafts = [given_up(dispatch.tasks[key]) for key in board.spent[:BATCH]]
+        try:
+            drafts.extend(moves(board, state.wanted, BATCH - len(drafts), now))
+            while len(drafts) < BATCH and (pick := board.pick(now)):
+                drafts.append(assignment(board, policy, pick, now))
+                board.reserve(pick)
+            if state.ticked:
+                drafts.extend(self._redistribute(state, board, policy, view))
+                drafts.extend(self._unplaced(board, view))
+        finally:
+            board.restore()
+        return drafts
+
+    def due(self, state: BalanceState, view: View) -> int:
+        """See `Policy.due`: retries, delayed tasks, claims that are overdue, agents that may take more again."""
+        board = board_of(state.dispatch, policy_of(state.dispatch, view.settings.distribution))
+        board.refresh(view.timeline.now)
+        return board.wakes(view.timeline.now)
+
+    def _redistribute(
+        self, state: BalanceState, board: Board, policy: Distribution, view: View
+    ) -> Iterator[Draft]:
+        if state.wanted or not (policy.push or policy.values.get("prefetch")):
+            return
+        limit = view.settings.limits.redistribute_above
+        for move in plan(board, limit, view.timeline.now):
+            yield proposal(move, limit)
+
+    def _unplaced(self, board: Board, view: View) -> Iterator[Draft]:
+        """Alert where tasks that nobody may take have waited for half of their time."""
+        now, steps = view.timeline.now, view.settings.limits.renotify_s
+        waiting: dict[str, list[Task]] = {}
+        for key in board.unplaced():
+            task = board.ledger.tasks[key]
+            if now - task.at >= (board.deadline(task) - task.at) // 2:
+                waiting.setdefault(task.queue, []).append(task)
+        for queue in board.ledger.queues:
+            alert = view.alerts.find("unplaced", queue)
+            tasks = waiting.get(queue, [])
+            if tasks and (alert is None or is_due_again(alert, steps, now)):
+                yield alarm(queue, tasks, now, alert is not None)
+            elif alert and not tasks:
+                yield Draft(
+                    rule="unplaced",
+                    target=queue,
+                    action=ClearAlert(cause="unplaced"),
+                    reason="placed",
+                    text=f"every task of {queue} has an agent that may take it",
+                    inputs={},
+                )
+
+
+def want(state: BalanceState, move: ProposeMove, now: int) -> None:
+    """Note an approved move; it is made as soon as its tasks can go."""
+    known = {wanted.key for wanted in state.wanted}
+    for key in move.tasks:
+        if key not in known:
+            state.wanted.append(Wanted(key, move.source, move.goal, now))
+
+
+def _stands(dispatch: Dispatch, wanted: Wanted, now: int) -> bool:
+    task = dispatch.tasks.get(wanted.key)
+    there = task is not None and task.state == "assigned" and task.agent == wanted.source
+    return there and now - wanted.at < _MOVE_US
