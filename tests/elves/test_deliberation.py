@@ -330,7 +330,8 @@ def test_decisions_do_not_depend_on_the_seed_of_hashes() -> None:
 
 def test_every_policy_has_a_name_of_its_own_and_triggers() -> None:
     names = [policy.name for policy in POLICIES]
-    assert len(set(names)) == len(names) and set(names) <= set(MANA)
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(MANA)
     for policy in POLICIES:
         assert policy.triggers
         assert Given(policy).say(LeaseTaken(holder="m"), source=NODE).mind.view.timeline.holder == "m"
