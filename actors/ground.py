@@ -15,6 +15,7 @@ from actors.keeper_client import Exit, Keeper, KeeperRefused, StartRequest
 from actors.nats_server import ServerFiles, prepare, server_program, write_address
 from actors.permissions import users_of, write_secret
 from actors.process import Identity, Process, boot_id, leader
+from actors.room import await_room
 from actors.watchman import Stray, Watchman
 
 NATS_UNIT = "nats"
@@ -58,10 +59,14 @@ class Ground:
         leaves everything as it was found.
         """
         self._refuse_foreign()
+        if (self.data / "lock").exists():
+            self._lock = lock_folder(self.data)
+        await_room(self.data)
         for name in _FOLDERS:
             (self.data / name).mkdir(parents=True, exist_ok=True)
         (self.data / "secrets").chmod(0o700)
-        self._lock = lock_folder(self.data)
+        if self._lock is None:
+            self._lock = lock_folder(self.data)
         self._keeper, _ = Keeper.ensure(self.data / "run")
         self.issue()
         if not self._given_url:

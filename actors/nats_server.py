@@ -93,13 +93,16 @@ async def ensure_stream(connection: Connection, replicas: int = 1) -> dict[str, 
     return answer
 
 
-async def limit_stream(connection: Connection, spare: int) -> None:
-    """Let the stream LOG grow by `spare` bytes: at its limit it refuses instead of filling the disk."""
+async def limit_stream(connection: Connection, spare: int, exact: bool = False) -> None:
+    """Let the stream LOG grow by `spare` bytes: at its limit it refuses instead of filling the disk.
+
+    A small change of the limit is not worth an update, unless it has to be `exact`.
+    """
     info = await jetstream_api(connection, f"STREAM.INFO.{LOG}", None, 5.0)
     if "error" in info:
         return
     before, wanted = info["config"]["max_bytes"], info["state"]["bytes"] + max(spare, 1)
-    if before <= 0 or abs(wanted - before) > 0.05 * before:
+    if exact or before <= 0 or abs(wanted - before) > 0.05 * before:
         config = info["config"] | {"max_bytes": wanted}
         answer = await jetstream_api(connection, f"STREAM.UPDATE.{LOG}", config, 5.0)
         if "error" in answer:

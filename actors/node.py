@@ -29,9 +29,9 @@ from actors.inspection import prove_state, prove_store, prove_stream
 from actors.journal import Journal
 from actors.keeper_client import Exit
 from actors.log_parts import Rotated
-from actors.nats_server import ensure_queue, ensure_stream
+from actors.nats_server import ensure_queue, ensure_stream, limit_stream
 from actors.process import boot_id
-from actors.room import Room
+from actors.room import Room, spare_of
 from actors.rotation import Rotation
 from actors.runtime import Down
 from actors.sampler import Heard, read_beat
@@ -208,6 +208,8 @@ class Node:
 
     async def _prepare_log(self) -> None:
         state = (await ensure_stream(self._bus.connection))["state"]
+        if self._ground.owns_server:
+            await limit_stream(self._bus.connection, spare_of(self._data), exact=True)
         if self._given_url:
             await prove_stream(self._data, self._segments, self._bus.connection, state)
         else:

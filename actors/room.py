@@ -14,11 +14,42 @@ from events.observations import Resumed, StoodBy
 _log = logging.getLogger("elf.room")
 
 LOOK_S = 0.5
+BALLAST = "ballast"
 _RESERVE = 256 << 20
+_FIRST_WORDS = 1 << 20
 _LIMIT_EVERY_S = 30.0
 _STUCK_S = 5.0
 
 Said = Callable[[bool], None]
+
+
+def reserve_of(data: Path) -> int:
+    """Return below how many free bytes of its disk a node decides nothing."""
+    return min(_RESERVE, shutil.disk_usage(data).total // 8)
+
+
+def await_room(data: Path) -> None:
+    """Wait until a start cannot fail for want of room; the ballast is given up for it.
+
+    The node that starts then stands by until there is more, like one whose disk fills up while it runs.
+    """
+    wanted, said = reserve_of(data) // 8, False
+    while (free := shutil.disk_usage(data).free) < wanted:
+        if (data / BALLAST).exists():
+            (data / BALLAST).unlink(missing_ok=True)
+        elif not said:
+            said = True
+            _log.error(
+                "standing by: %d MB are left of the disk of %s, a start needs %d MB; it goes on by itself with room",
+                *(free >> 20, data, (wanted >> 20) + 1),
+            )
+        else:
+            time.sleep(LOOK_S)
+
+
+def spare_of(data: Path) -> int:
+    """Return by how many bytes the log may grow as the disk is now; a start's own words always fit."""
+    return max(shutil.disk_usage(data).free - reserve_of(data) // 2, _FIRST_WORDS)
 
 
 class Hands(Protocol):
@@ -48,8 +79,8 @@ class Room:
         self._data = data
         self._node = node
         self._hands = hands
-        self._ballast = data / "ballast"
-        self.reserve = min(_RESERVE, shutil.disk_usage(data).total // 8)
+        self._ballast = data / BALLAST
+        self.reserve = reserve_of(data)
         self.standing_by = False
         self._over = False
         self._news = threading.Event()

@@ -124,6 +124,54 @@ async def test_a_disk_that_is_nearly_full(tmp_path: Path, disk: Path) -> None:
         assert answer["rows"] == [["disk full", True]]
 
 
+async def test_a_node_that_starts_on_a_nearly_full_disk_stands_by(tmp_path: Path, disk: Path) -> None:
+    async with real_node(tmp_path, worker("double") + PLAIN) as node:
+        plain = await node.runs("a")
+        await node.saw(EffectVerified, target="w")
+        taken = await acknowledged(node, range(20))
+        await check_all(node, taken)
+        await node.kill9()
+        fill(disk, 0)
+        await node.start()
+        await leads(node, "standing by: disk full")
+        assert plain.pid in marked(f"{node.marker}:a:")
+        taken |= await acknowledged(node, range(20, 30))
+        (disk / "hog").unlink()
+        await node.saw(Resumed, seconds=60)
+        await leads(node)
+        more = await acknowledged(node, range(40, 60))
+        assert len(more) == 20
+        await check_all(node, taken | more)
+        assert node.all(WorkerExited) == []
+
+
+async def test_a_node_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, disk: Path) -> None:
+    async with real_node(tmp_path, worker("double") + PLAIN) as node:
+        await node.runs("a")
+        await node.saw(EffectVerified, target="w")
+        taken = await acknowledged(node, range(20))
+        await check_all(node, taken)
+        await node.kill9()
+        node.signal_server(signal.SIGKILL)
+        (disk / "ballast").unlink(missing_ok=True)
+        fill(disk, 0)
+        waiting = node.process = await node.spawn()
+        async with asyncio.timeout(15):
+            while "a start needs" not in node.words():
+                await asyncio.sleep(0.02)
+        second = await node.spawn()
+        assert await asyncio.wait_for(second.wait(), 15) == 2
+        assert "another node running" in node.words()
+        assert waiting.returncode is None
+        (disk / "hog").unlink()
+        assert waiting.stdout
+        assert (await asyncio.wait_for(waiting.stdout.readline(), 20)).startswith(b"READY")
+        await leads(node)
+        more = await acknowledged(node, range(20, 40))
+        assert len(more) == 20
+        await check_all(node, taken | more)
+
+
 async def test_a_disk_that_is_full_to_the_last_byte(tmp_path: Path, disk: Path) -> None:
     async with real_node(tmp_path, worker("double") + PLAIN) as node:
         plain, runner = await node.runs("a"), await node.runs("w")
