@@ -64,6 +64,7 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "scale_down_s"): _ABOVE_ZERO,
     (Limits, "scale_step_s"): _ABOVE_ZERO,
     (Limits, "renotify_s"): _ABOVE_ZERO,
+    (Limits, "monitor_s"): _ABOVE_ZERO,
     (Limits, "agent_suspect_s"): _ABOVE_ZERO,
     (Limits, "agent_ping_s"): _ABOVE_ZERO,
     (Limits, "agent_pings"): _AT_LEAST_ONE,

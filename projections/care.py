@@ -70,7 +70,10 @@ class Care(Struct):
     tick_at: int = 0
 
     def record(self, name: str) -> Record:
-        """Return an agent's record."""
+        """Return an agent's record, a blank one where nothing was ever heard of it."""
+        return self.records.get(name) or Record()
+
+    def _kept(self, name: str) -> Record:
         record = self.records.get(name)
         if record is None:
             record = self.records[name] = Record()
@@ -93,10 +96,10 @@ class Care(Struct):
             case Sampled():
                 self._tick(body, now, settings)
             case AgentJoined(agent=name) if event.source == f"agent.{name}":
-                record = self.record(name)
+                record = self._kept(name)
                 record.heard_at, record.silence = now, 0
             case AgentIntentSet(agent=name, intent="run"):
-                self.record(name).failures = 0
+                self._kept(name).failures = 0
             case EffectVerified() | EffectFailed():
                 self._outcome(body, now)
             case Decided() if body.epoch == epoch and body.mode == "act":
@@ -140,7 +143,7 @@ class Care(Struct):
         for name, agent in self.agents.agents.items():
             if agent.sample is None or agent.sample.beat_age_ms < 0 or not agent.run:
                 continue
-            record = self.record(name)
+            record = self._kept(name)
             # What a frame does not name is unchanged: one that was young is young.
             age = agent.sample.beat_age_ms * 1000
             if age < record.silence and record.silence >= SECOND:
@@ -149,7 +152,7 @@ class Care(Struct):
             record.heard_at = max(record.heard_at, now - age)
 
     def _ended(self, end: End) -> None:
-        record = self.record(end.agent)
+        record = self._kept(end.agent)
         if end.good:
             record.verified += 1
             return
@@ -175,14 +178,14 @@ class Care(Struct):
         name = decided.target
         match decided.action:
             case PingAgent():
-                record = self.record(name)
+                record = self._kept(name)
                 if record.ping.decision and record.ping.passed is None:
                     record.unanswered += 1
                 record.ping = Trial(decision, now)
             case RestartAgent():
-                self.record(name).restart = Trial(decision, now)
+                self._kept(name).restart = Trial(decision, now)
             case VerifyAgent():
-                record = self.record(name)
+                record = self._kept(name)
                 record.canary, record.hollow = Trial(decision, now), ""
             case MarkAgent() as mark:
                 self._marked(mark, decided, now, before, settings)
@@ -191,7 +194,7 @@ class Care(Struct):
 
     def _marked(self, mark: MarkAgent, decided: Decided, now: int, before: str, settings: Settings) -> None:
         name = decided.target
-        record = self.record(name)
+        record = self._kept(name)
         match mark.state:
             case "suspect" if before in ("alive", "probation", "paused"):
                 record.cause, record.unanswered, record.ping = decided.reason, 0, Trial()

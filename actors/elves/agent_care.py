@@ -32,8 +32,9 @@ _CONNECT = 10 * SECOND
 
 
 def agent_care(care: Care, view: View) -> Iterator[Draft]:
-    """Say what should be done about each agent, those first that the configuration names first."""
-    agents = list(care.agents.agents.values())
+    """Say what should be done about each agent."""
+    # By name: a snapshot keeps no other order.
+    agents = [care.agents.agents[name] for name in sorted(care.agents.agents)]
     many = sum(agent.serves for agent in agents)
     suspected, taken = list[str](), 0
     drafts = list[Draft]()

@@ -21,7 +21,7 @@ _STILL_THERE = ("no_progress", "canary_failed")
 
 def recovery(care: Care, view: View) -> Iterator[Draft]:
     """Say what should be done about agents that were lost, and about those that have proven themselves."""
-    agents = care.agents.agents.values()
+    agents = [care.agents.agents[name] for name in sorted(care.agents.agents)]
     many = sum(agent.serves for agent in agents)
     there = ("probation", "suspect", "probing", "paused")
     places = -(-many // _PER) - sum(not agent.member and agent.state in there for agent in agents)

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.elves import Draft, View
+from actors.elves.flow_agents import watch_agents
 from events.decisions import ClearAlert, RaiseAlert
 from events.envelope import Recorded
 from events.event import Event
 from events.observations import Sampled
-from projections.alerts import Alert
+from projections.dispatch import Dispatch
 from projections.queues import Queue, Queues
 from projections.units import SECOND, Units
 
@@ -20,17 +21,23 @@ ALERT_COST = 1
 
 
 class FlowState(Struct):
-    """Queues and the units that serve them."""
+    """Queues, the units and agents that serve them; when agents were `looked_at`, and whether it is time to `look`."""
 
     queues: Queues
     units: Units
+    dispatch: Dispatch = field(default_factory=Dispatch)
+    looked_at: int = 0
+    look: bool = False
 
 
 class FlowElf:
-    """Rules: `backlog` (seed: alert at 100 waiting tasks) and `jam` (work waits, workers live, nothing moves)."""
+    """Rules: `backlog` (seed: alert at 100 waiting tasks) and `jam` (work waits, workers live, nothing moves).
+
+    Of agents: `monitor` (load above 80, 300 s to a response, 5 % errors) and `silence`.
+    """
 
     name = "flow"
-    version = "1"
+    version = "2"
     state_type = FlowState
     triggers: tuple[type[Event], ...] = (Sampled,)
 
@@ -41,7 +48,13 @@ class FlowElf:
     def fold(self, state: FlowState, event: Recorded, view: View) -> None:
         """See `Policy.fold`."""
         state.units.apply(event, view.timeline.now, view.settings)
-        state.queues.apply(event, view.timeline.now, view.settings)
+        now = view.timeline.now
+        state.queues.apply(event, now, view.settings)
+        state.dispatch.apply(event, now, view.timeline.epoch, view.settings)
+        if isinstance(event.body, Sampled):
+            state.look = now - state.looked_at >= view.settings.limits.monitor_s * SECOND
+            if state.look:
+                state.looked_at = now
 
     def decide(self, state: FlowState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
@@ -50,6 +63,8 @@ class FlowElf:
             queue = state.queues.queues[name]
             drafts.extend(self._backlog(queue, view))
             drafts.extend(self._jam(queue, state.units, view))
+        if state.look:
+            drafts.extend(watch_agents(state.dispatch, view))
         return drafts
 
     def due(self, state: FlowState, view: View) -> int:
@@ -66,7 +81,9 @@ class FlowElf:
             "limit": limit,
             "ticks": queue.over,
         }
-        if queue.over >= TICKS and (alert is None or renotify(alert, view)):
+        if queue.over >= TICKS and (
+            alert is None or alert.owed(view.timeline.now, view.settings.limits.renotify_s)
+        ):
             again = alert is not None
             yield Draft(
                 rule="backlog",
@@ -102,7 +119,7 @@ class FlowElf:
             "patience_s": round(patience / SECOND, 3),
         }
         jammed = bool(queue.pending and living and still >= patience)
-        if jammed and (alert is None or renotify(alert, view)):
+        if jammed and (alert is None or alert.owed(view.timeline.now, view.settings.limits.renotify_s)):
             kind = "not pulling" if queue.pulls == 0 else "pulling"
             yield Draft(
                 rule="jam",
@@ -123,12 +140,3 @@ class FlowElf:
                 text=f"{queue.name} moves again",
                 inputs=facts,
             )
-
-
-def renotify(alert: Alert, view: View) -> bool:
-    """Tell whether an open alert is to be said again: after 15 minutes, 1 hour, then every 6 hours by default."""
-    steps = view.settings.limits.renotify_s
-    if not steps:
-        return False
-    step = steps[min(alert.count - 1, len(steps) - 1)]
-    return view.timeline.now - alert.notified >= step * SECOND

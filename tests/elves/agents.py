@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from actors.elves import Policy
 from actors.elves.healing_elf import HealingElf
 from events.agents import AgentIntent, AgentIntentSet, AgentJoined, AgentLeft, AgentSample
 from events.decisions import AssignTask, Decided, MarkAgent, PingAgent
@@ -23,13 +24,15 @@ def of_agents(*names: str, wip: int = 3, **changes: Any) -> Settings:
 
 
 class Agents(Given):
-    """The Healing elf and some agents that have joined and are well; `silent`, `closed`, `stall` say who is not.
+    """One elf, Healing by default, and agents that are well unless `silent`, `closed` or `stall` say otherwise.
 
     With `replies` each ping is answered at once.
     """
 
-    def __init__(self, *names: str, adopted: Settings | None = None) -> None:
-        super().__init__(HealingElf(), adopted or of_agents(*names))
+    def __init__(
+        self, *names: str, adopted: Settings | None = None, policy: Policy[Any] | None = None
+    ) -> None:
+        super().__init__(policy or HealingElf(), adopted or of_agents(*names))
         self.names = names
         self.age: dict[str, float] = dict.fromkeys(names, 0.0)
         self.silent: set[str] = set()
@@ -39,6 +42,7 @@ class Agents(Given):
         self.replies = False
         self.log: list[Decided] = []
         self._tasks = 0
+        self._claims: dict[str, int] = {}
         for name in names:
             self.join(name)
         self.look(s=60)
@@ -143,18 +147,21 @@ class Agents(Given):
         """Let an agent be given a task, claim it and end it."""
         self._tasks += 1
         task = f"t{self._tasks}"
-        claim = self.take(name, task, s=s)
-        end: TaskFinished | TaskFailed
+        self.take(name, task, s=s)
+        return self.end(name, task, good, ms, result)
+
+    def end(self, name: str, task: str, good: bool = True, ms: int = 1000, result: Any = "done") -> "Agents":
+        """Let an agent end a task that it took."""
         common: dict[str, Any] = {
             "task": task,
             "queue": "d",
             "unit": name,
             "generation": 1,
             "attempt": 1,
-            "claim": claim,
+            "claim": self._claims[task],
             "service_ms": ms,
         }
-        end = (
+        end: TaskFinished | TaskFailed = (
             TaskFinished(**common, result=result) if good else TaskFailed(**common, kind="error", error="no")
         )
         self.say(end, source=f"agent.{name}")
@@ -163,12 +170,14 @@ class Agents(Given):
     def take(self, name: str, task: str, s: float = 0.0) -> int:
         """Let an agent be given a task and claim it; return the claim."""
         self.say(TaskSubmitted(task=task, queue="d", kind="k"), s=s, source="client.c")
-        self.assign(name, task)
+        self.assign(name, task, after=len(self.events))
         return self.claim(name, task)
 
-    def assign(self, name: str, task: str, lease: int = 1) -> None:
-        """Let Balance give an agent a task."""
-        given = AssignTask(task=task, queue="d", agent=name, lease=lease, attempt=1, submitted=1, after=1)
+    def assign(self, name: str, task: str, lease: int = 1, after: int = 1) -> None:
+        """Let Balance give an agent a task; `after` is where its submission stands."""
+        given = AssignTask(
+            task=task, queue="d", agent=name, lease=lease, attempt=1, submitted=after, after=after
+        )
         decided = Decided(
             elf="balance",
             rule="assign",
@@ -193,4 +202,5 @@ class Agents(Given):
             task=task, queue="d", unit=name, generation=1, pid=1, attempt=1, nonce="n", lease=lease
         )
         self.say(started, source=f"agent.{name}")
-        return len(self.events)
+        self._claims[task] = len(self.events)
+        return self._claims[task]
