@@ -18,7 +18,7 @@ from actors.agent_progress import look_at
 from actors.agent_spec import AgentSpec, take_state
 from actors.agent_task import Tasks, Work, progress_of, work_of
 from actors.agent_voice import Voice
-from actors.agent_words import AgentBeat, Order, ProgramState, Question, Welcome
+from actors.agent_words import AgentBeat, Order, Ponged, ProgramState, Question, Welcome
 from actors.connection import Connection, connect
 from actors.jetstream import JetStreamLog
 from actors.place import ClientError, knock
@@ -266,7 +266,7 @@ class AgentProgram:
             return
         match order.do:
             case "ping":
-                await self._reply(message, {"ok": True, "number": order.number} | self._page())
+                await self._reply(message, self._pong(order.number))
             case "canary":
                 self._spawn(self._canary(message, order))
             case "cancel":
@@ -283,7 +283,7 @@ class AgentProgram:
                 if order.run != self.voice.run:
                     self._leave(f"another program of {self.spec.name} has joined", 1)
             case "here":
-                pass
+                await self._reply(message, {"ok": True})
 
     async def _canary(self, message: Msg, order: Order) -> None:
         await self._reply(message, await self.canaries.sing(order))
@@ -308,9 +308,16 @@ class AgentProgram:
 
     # --- beats ---------------------------------------------------------------------------------------------------
 
-    def _page(self) -> dict[str, Any]:
-        page: dict[str, Any] = msgspec.to_builtins(self._make_beat())
-        return page
+    def _pong(self, number: int) -> Ponged:
+        beat = self._make_beat()
+        return Ponged(
+            agent=beat.agent,
+            run=beat.run,
+            answers=number,
+            state=beat.state,
+            holds=beat.holds,
+            tasks=beat.tasks,
+        )
 
     def _make_beat(self) -> AgentBeat:
         now = self._loop.time()

@@ -48,6 +48,10 @@ class Work(Struct, eq=False, kw_only=True):
         """What tells one task from another one."""
         return f"{self.given.queue}/{self.given.task}"
 
+    def unwanted(self) -> bool:
+        """Whether it is to end early."""
+        return self.doom is not None
+
 
 def work_of(given: AssignTask, at: int, reply: str) -> Work:
     """Begin with an assignment."""
@@ -97,7 +101,7 @@ class Tasks:
         question = Question(
             do="fetch", task=given.task, queue=given.queue, lease=given.lease, run=self._voice.run, at=work.at
         )
-        while not work.doom:
+        while not work.unwanted():
             text = work.text = await self._asks.fetch(question)
             if text is None:
                 return False
@@ -129,7 +133,7 @@ class Tasks:
     async def _run(self, work: Work) -> Outcome | None:
         spec, text = self._spec, work.text
         assert text is not None
-        if work.doom:
+        if work.unwanted():
             return self._doomed(work, 0)
         ended: asyncio.Future[int] = self._loop.create_future()
         marker = f"{spec.marker}:{work.given.task}:{work.kept.lease}:{work.kept.nonce}"
@@ -157,7 +161,7 @@ class Tasks:
             timer.cancel()
             child.kill()
         spent = round((self._loop.time() - begun) * 1000)
-        return self._doomed(work, spent) if work.doom else outcome_of(code, child, spent)
+        return self._doomed(work, spent) if work.unwanted() else outcome_of(code, child, spent)
 
     def _over(self, work: Work, limit: float) -> None:
         self.stop(work, "timeout", f"expected an end within {limit:g} s, got none")

@@ -42,6 +42,17 @@ class AgentBeat(Struct, frozen=True, kw_only=True):
     tasks: tuple[Progress, ...] = ()
 
 
+class Ponged(Struct, frozen=True, kw_only=True):
+    """The answer to a ping: its number, and what a beat says, the states of the programs at work included."""
+
+    agent: str
+    run: str
+    answers: int
+    state: ProgramState = "working"
+    holds: int = 0
+    tasks: tuple[Progress, ...] = ()
+
+
 class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the node tells a program on `agent.<name>.cmd`; `ping` and `canary` are requests."""
 

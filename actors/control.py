@@ -17,6 +17,8 @@ _log = logging.getLogger("elf.control")
 
 Answer = dict[str, Any]
 Verb = Callable[[dict[str, Any]], Awaitable[Answer]]
+AgentVerb = Callable[[str, bytes], Awaitable[object]]
+"""Answers an agent by name, in the words of `actors.agent_words`."""
 
 
 class Refused(Exception):
@@ -33,11 +35,16 @@ class Control:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._verbs: dict[str, Verb] = {"reader": self._reader}
+        self._of_agents: AgentVerb | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def verb(self, name: str, answer: Verb) -> None:
         """Add a verb; before `start`."""
         self._verbs[name] = answer
+
+    def agents(self, answer: AgentVerb) -> None:
+        """Answer `ctl.agent.<name>`; before `start`."""
+        self._of_agents = answer
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -50,12 +57,18 @@ class Control:
 
     async def _answer(self, message: Msg) -> None:
         name = message.subject.partition(".")[2]
+        verb, _, agent = name.partition(".")
+        if verb == "agent" and agent:
+            # Who asks chooses where the answer goes, and we may write where an agent may not.
+            if message.reply.startswith(f"_INBOX.agent-{agent}.") and self._of_agents:
+                await self._answer_agent(message, agent, self._of_agents)
+            return
         try:
             body = msgspec.json.decode(message.data or b"{}", type=dict[str, Any])
-            verb = self._verbs.get(name)
-            if verb is None:
+            known = self._verbs.get(name)
+            if known is None:
                 raise Refused(f"expected one of {', '.join(sorted(self._verbs))}, got {name!r}")
-            answer = await verb(body)
+            answer = await known(body)
         except Refused as problem:
             answer = {"ok": False, "error": str(problem), "code": problem.code}
         except msgspec.DecodeError as problem:
@@ -65,6 +78,17 @@ class Control:
             answer = {"ok": False, "error": f"{name} failed in the node: {problem}", "code": 1}
         if message.reply:
             await self._bus.connection.client.publish(message.reply, _within_limit(answer))
+
+    async def _answer_agent(self, message: Msg, agent: str, verb: AgentVerb) -> None:
+        answer: object
+        try:
+            answer = await verb(agent, bytes(message.data))
+        except Refused as problem:
+            answer = {"ok": False, "error": str(problem), "code": problem.code}
+        except Exception as problem:
+            _log.exception("the question of agent %s failed", agent)
+            answer = {"ok": False, "error": f"the question failed in the node: {problem}", "code": 4}
+        await self._bus.connection.client.publish(message.reply, msgspec.json.encode(answer))
 
     async def _reader(self, body: dict[str, Any]) -> Answer:
         """Create a consumer on the log that the asker may pull from: only the node creates consumers."""

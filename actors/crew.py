@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pykka
 
+from actors.agent_service import AgentService
 from actors.archivist import Archivist, Stored
 from actors.bus import Bus
 from actors.clock import Clock
@@ -76,12 +77,23 @@ class Crew:
         self.standing_by: Callable[[], bool] = lambda: False
         self.refs: dict[str, Ref] = {}
         self._queues = QueueKeeper(forest, self.tell)
+        self.agents = AgentService(
+            forest, ground, bus, clock, journal, feed, snapshots, segments, epoch, self.tell
+        )
 
     @property
     def readers(self) -> set[str]:
         """Everybody who reads the log."""
         archivist = {"archivist"} if self._segments is not None else set()
-        return {"projector", "roster", "executor", "mover", *archivist, *(policy.name for policy in POLICIES)}
+        return {
+            "projector",
+            "roster",
+            "executor",
+            "mover",
+            "agents",
+            *archivist,
+            *(policy.name for policy in POLICIES),
+        }
 
     def specs(self) -> Sequence[ChildSpec]:
         """Return the children of the node's supervisor; the executor stops before what it needs."""
@@ -92,6 +104,7 @@ class Crew:
             **({"archivist": partial(self._archivist, self._segments)} if self._segments is not None else {}),
             "executor": self._executor,
             "mover": self._mover,
+            "agents": self.agents.start,
             **{policy.name: self._elf(policy) for policy in POLICIES},
         }
         return [ChildSpec(name, self._kept(name, make)) for name, make in makers.items()]
@@ -208,6 +221,7 @@ class Crew:
             lambda: self._forest().node.sample_s,
             lambda unit: bool((plan := self._plan(unit)) and plan.queue),
             self._ask_queues,
+            self.agents.samples,
         )
         if down:
             tell(ref, Begin())

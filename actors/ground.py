@@ -3,9 +3,11 @@
 import fcntl
 import os
 import secrets
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 from actors.config import Forest
 from actors.keeper_client import Exit, Keeper, KeeperRefused, StartRequest
 from actors.nats_server import ServerFiles, prepare, server_program, write_address
-from actors.permissions import users_of, write_secret
+from actors.permissions import AGENT_FILE, agent_file, agents_with_files, users_of, write_secret
 from actors.process import Identity, Process, boot_id, leader
 from actors.room import await_room
 from actors.watchman import Stray, Watchman
@@ -42,6 +44,8 @@ class Ground:
         self._keeper: Keeper | None = None
         self._watchman: Watchman | None = None
         self._heard = 0
+        self._agents: Sequence[str] | None = None
+        self._issuing = threading.RLock()
         self.leaving = False
         self.server: ServerFiles
 
@@ -98,10 +102,32 @@ class Ground:
             self._lock = None
 
     def issue(self) -> None:
-        """Write the server's files for the configuration in force."""
-        pools = {worker.name: worker.queue for worker in self.forest.workers if worker.queue}
-        users = users_of(self.forest.node.name, pools)
-        self.server = prepare(self.data, self.forest.node.name, self.forest.log.sync, users, self._given_url)
+        """Write the server's files for the configuration in force.
+
+        Before the log has been read agents are those of the configuration and those that had a file.
+        """
+        with self._issuing:
+            pools = {worker.name: worker.queue for worker in self.forest.workers if worker.queue}
+            dispatched = [queue.name for queue in self.forest.queues if queue.serve == "dispatch"]
+            agents = self._agents
+            if agents is None:
+                files = agents_with_files(self.data / "secrets")
+                agents = sorted({*files, *(agent.name for agent in self.forest.agents)})
+            name = self.forest.node.name
+            users = users_of(name, pools, agents, dispatched)
+            self.server = prepare(self.data, name, self.forest.log.sync, users, self._given_url)
+
+    def serve_agents(self, names: Sequence[str]) -> None:
+        """Let exactly these agents log in; who is no longer among them loses its file and its connection."""
+        with self._issuing:
+            gone = set(agents_with_files(self.data / "secrets")) - set(names)
+            for name in gone:
+                agent_file(self.data / "secrets", name).unlink(missing_ok=True)
+            before = {agent for agent in names if f"{AGENT_FILE}{agent}" in self.server.credentials}
+            self._agents = sorted(names)
+            if gone or before != set(names):
+                self.issue()
+                self.signal_server(signal.SIGHUP)
 
     @property
     def owns_server(self) -> bool:

@@ -18,7 +18,7 @@ from actors.jetstream import jetstream_api
 from actors.permissions import User, authorization, issue, write_secret
 from events.log import LogUnreachable
 from events.observations import QueueSample
-from events.subjects import LOG, queue_filter
+from events.subjects import LOG, assignments, queue_filter
 
 DATA = Path(__file__).parents[1] / "nats"
 # Runners prolong at half time; a delivery that nobody claimed before its runner died waits for this long.
@@ -138,6 +138,35 @@ async def ensure_queue(connection: Connection, queue: str, slots: int, start: in
     )
     if "error" in answer:
         raise LogUnreachable(f"expected the consumer of queue {queue}, got {answer['error']['description']}")
+
+
+async def ensure_agent(connection: Connection, agent: str, start: int) -> None:
+    """Create the consumer that hands an agent its assignments, from position `start` on; one that is there stays."""
+    info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.a_{agent}", None)
+    if "error" not in info:
+        return
+    config: dict[str, Any] = {
+        "durable_name": f"a_{agent}",
+        "name": f"a_{agent}",
+        "ack_policy": "explicit",
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": max(1, start),
+        "filter_subject": assignments(agent),
+        "ack_wait": int(ACK_WAIT_S * 1e9),
+        "max_deliver": -1,
+        "max_ack_pending": _UNACKNOWLEDGED,
+        "max_waiting": 16,
+    }
+    answer = await jetstream_api(
+        connection, f"CONSUMER.DURABLE.CREATE.{LOG}.a_{agent}", {"stream_name": LOG, "config": config}
+    )
+    if "error" in answer:
+        raise LogUnreachable(f"expected the consumer of agent {agent}, got {answer['error']['description']}")
+
+
+async def drop_agent(connection: Connection, agent: str) -> None:
+    """Remove an agent's consumer, if there is one."""
+    await jetstream_api(connection, f"CONSUMER.DELETE.{LOG}.a_{agent}", None)
 
 
 def write_address(data: Path, url: str, node: str, marker: str) -> None:

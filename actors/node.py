@@ -322,6 +322,9 @@ class Node:
         """Begin to hear: beats, requests, the log itself once every actor has asked for it."""
 
         async def beat(message: Any) -> None:
+            if message.subject.startswith("beat.agent.") and not self._has_pool("agent"):
+                self._crew.agents.heard(message.subject, bytes(message.data))
+                return
             heard = read_beat(message.data)
             if heard:
                 self._crew.tell("sampler", Heard(heard))
@@ -331,10 +334,19 @@ class Node:
         control = Control(self._bus)
         for name, verb in desk.verbs().items():
             control.verb(name, verb)
+        self._crew.agents.listen(control)
         await control.start()
         # Told before it reads, the executor takes over at the lease and carries out what is decided behind it.
         order = TakeOver(self.epoch, self._crew.begin_sampling)
-        await self._feed.start_with(self._crew.readers, lambda: self._crew.tell("executor", order))
+
+        def lead() -> None:
+            self._crew.tell("executor", order)
+            self._crew.agents.lead()
+
+        await self._feed.start_with(self._crew.readers, lead)
+
+    def _has_pool(self, name: str) -> bool:
+        return any(worker.name == name for worker in self._forest.workers)
 
     def _about(self) -> dict[str, Any]:
         """What the node says of itself."""

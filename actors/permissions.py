@@ -14,6 +14,7 @@ from actors.connection import Credentials
 # What the credentials file of an agent is called before its name.
 AGENT_FILE = "agent-"
 
+# The longest canary, and then some.
 _ANSWER_WITHIN = "15m"
 
 _READ = ["$JS.API.DIRECT.GET.LOG", "$JS.API.DIRECT.GET.LOG.>"]
@@ -33,8 +34,13 @@ class User(Struct, frozen=True, kw_only=True):
     answers: bool = False
 
 
-def users_of(node: str, pools: Mapping[str, str], agents: Sequence[str] = ()) -> list[User]:
-    """Return every user of a node. `pools` maps the task workers' pools to their queues."""
+def users_of(
+    node: str, pools: Mapping[str, str], agents: Sequence[str] = (), dispatched: Sequence[str] = ()
+) -> list[User]:
+    """Return every user of a node.
+
+    `pools` maps the task workers' pools to their queues; `dispatched` are the queues whose tasks agents get.
+    """
     users = [
         User(
             name="node",
@@ -71,7 +77,7 @@ def users_of(node: str, pools: Mapping[str, str], agents: Sequence[str] = ()) ->
         ),
     ]
     users.extend(worker_user(pool, queue) for pool, queue in sorted(pools.items()))
-    users.extend(agent_user(name) for name in sorted(agents))
+    users.extend(agent_user(name, dispatched) for name in sorted(agents))
     return users
 
 
@@ -91,20 +97,26 @@ def worker_user(pool: str, queue: str) -> User:
     )
 
 
-def agent_user(name: str) -> User:
-    """Return the user of one remote agent: its own events, its own assignments, its own beats, and nothing else."""
+def agent_user(name: str, dispatched: Sequence[str]) -> User:
+    """Return the user of one remote agent: its own word, its own assignments, its own beats, and nothing else."""
+    log = f"log.agent.{name}"
+    ends = ("started.*", "finished", "failed.*", "released.*")
     return User(
         name=f"{AGENT_FILE}{name}",
         source=f"agent.{name}",
         publish=[
-            f"log.agent.{name}.>",
+            f"{log}.agent_joined.{name}",
+            f"{log}.agent_left.{name}",
+            f"{log}.handed_over.*",
+            f"{log}.result_salvaged.*",
+            *(f"{log}.task.{queue}.*.{end}" for queue in sorted(dispatched) for end in ends),
             f"beat.agent.{name}",
             f"ctl.agent.{name}",
             f"$JS.API.CONSUMER.MSG.NEXT.LOG.a_{name}",
             f"$JS.ACK.LOG.a_{name}.>",
-            f"$JS.API.DIRECT.GET.LOG.log.agent.{name}.>",
+            f"$JS.API.DIRECT.GET.LOG.{log}.>",
         ],
-        subscribe=[f"_INBOX.agent-{name}.>", f"agent.{name}.>"],
+        subscribe=[f"_INBOX.{AGENT_FILE}{name}.>", f"agent.{name}.>"],
         answers=True,
     )
 
@@ -112,6 +124,11 @@ def agent_user(name: str) -> User:
 def agents_with_files(folder: Path) -> list[str]:
     """Return the agents that have a credentials file in a folder of secrets."""
     return sorted(path.stem.removeprefix(AGENT_FILE) for path in folder.glob(f"{AGENT_FILE}*.json"))
+
+
+def agent_file(folder: Path, name: str) -> Path:
+    """Return where an agent's credentials are."""
+    return folder / f"{AGENT_FILE}{name}.json"
 
 
 def issue(folder: Path, url: str, users: Sequence[User]) -> dict[str, Credentials]:

@@ -14,6 +14,7 @@ from actors.journal import Journal
 from actors.process import Sample
 from actors.processes import Processes
 from actors.runtime import Actor, Watcher, tell
+from events.agents import AgentSample
 from events.log import Receipt
 from events.observations import ClockStepped, HostSample, QueueSample, Sampled, UnitSample
 
@@ -22,6 +23,7 @@ _log = logging.getLogger("elf.sampler")
 FULL_EVERY_S = 60.0
 SUSPECT_TICK_S = 1.0
 _BEAT_SHOWN_MS = 10_000
+_QUIET_MS = 60_000
 _CPU_BAND = 30
 _MEMORY_BAND = 0.02
 _HOST_CPU_BAND = 100
@@ -76,6 +78,7 @@ class Sampler(Actor):
         sample_s: Callable[[], float],
         task_units: Callable[[str], bool],
         ask_queues: Callable[[Callable[[tuple[QueueSample, ...]], None]], None],
+        agents: Callable[[], tuple[AgentSample, ...]] = lambda: (),
     ) -> None:
         super().__init__("sampler", watcher)
         self._journal = journal
@@ -84,6 +87,8 @@ class Sampler(Actor):
         self._sample_s = sample_s
         self._is_task_unit = task_units
         self._ask_queues = ask_queues
+        self._look_at_agents = agents
+        self._agents_written: dict[str, AgentSample] = {}
         self._living: Mapping[str, Alive] = {}
         self._since: dict[str, tuple[int, float]] = {}
         self._beats: dict[str, tuple[Beat, float]] = {}
@@ -146,14 +151,27 @@ class Sampler(Actor):
             self._last_full = now
         self._written |= {sample.unit: sample for sample in moved}
         self._queues_written |= {sample.queue: sample for sample in queues}
+        looks = self._look_at_agents()
+        agents = tuple(look for look in looks if full or self._agent_moved(look))
+        self._agents_written |= {look.agent: look for look in agents}
         host = self._look_at_host(full)
         ref = self.actor_ref
         self._journal.write(
-            Sampled(full=full, units=moved, queues=queues, host=host),
+            Sampled(full=full, units=moved, queues=queues, agents=agents, host=host),
             done=lambda result: _unless_stored(ref, result),
         )
-        self._suspect = any(_is_suspect(sample) for sample in units)
+        self._suspect = any(map(_is_suspect, units)) or any(map(_is_quiet, looks))
         self._plan()
+
+    def _agent_moved(self, look: AgentSample) -> bool:
+        """Tell whether an agent looks otherwise than it was last written; long silences are told ever less often."""
+        last = self._agents_written.get(look.agent)
+        if last is None:
+            return True
+        same = (last.holds, last.connected, last.lag_ms) == (look.holds, look.connected, look.lag_ms)
+        return not (
+            same and _alike(last.beat_age_ms, look.beat_age_ms) and _alike(last.stall_ms, look.stall_ms)
+        )
 
     def _look_at_host(self, full: bool) -> HostSample | None:
         """Return how the machine is if that is news."""
@@ -239,6 +257,16 @@ class Sampler(Actor):
 
 def _is_suspect(sample: UnitSample) -> bool:
     return sample.status in ("T", "t", "D", "Z", "?") or sample.beat_age_ms >= _BEAT_SHOWN_MS
+
+
+def _is_quiet(look: AgentSample) -> bool:
+    """Tell whether an agent has just gone quiet: what has been so for a minute is known by then."""
+    return 0 < look.beat_age_ms < _QUIET_MS or (not look.connected and look.beat_age_ms < _QUIET_MS)
+
+
+def _alike(before: int, now: int) -> bool:
+    """Tell whether two ages in ms say the same: beyond two minutes a tenth more is no news."""
+    return before == now or (before >= 2 * _QUIET_MS and before <= now <= before + before // 10)
 
 
 def read_beat(data: bytes) -> Beat | None:
