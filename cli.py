@@ -18,6 +18,7 @@ COMMANDS = (
     ("tasks", "tasks:tasks", "List tasks, the latest first."),
     ("dlq", "dlq:dlq", "Dead letters: list them, show one with its evidence, requeue or drop them."),
     ("worker", "worker:worker", "Start, stop, restart, quiet, pause, resume or signal a worker."),
+    ("agent", "agents:agent", "Remote agents: credentials, programs, and how they are."),
     ("logs", "worker:logs", "Show what a worker wrote."),
     ("why", "why:why", "Tell why: the story of a task, a worker or a decision."),
     ("replay", "replay:replay", "Decide everything again from the log and compare."),
