@@ -14,6 +14,8 @@ from actors.config_errors import Said, Sheet, toml_text
 from actors.config_formats import nearest
 from actors.config_lines import Path
 from actors.confinement import RLIMITS, cpu_base, too_high
+from actors.elves.distribution import PARAMETERS
+from actors.elves.distribution.parameters import problem
 
 _WAYS = ("call", "exec", "command")
 _TASKS_ONLY = ("batch", "concurrency")
@@ -59,6 +61,7 @@ def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: M
             _named(("reminder", number, "worker"), reminder.worker, workers, "a worker of this file", sheet)
     check_errands(forest, sheet, environ)
     _numbers(forest, sheet)
+    _parameters(forest, sheet)
     _web(forest, sheet)
 
 
@@ -249,6 +252,16 @@ def _numbers(forest: Forest, sheet: Sheet) -> None:
         if sheet.sound(path, "mana") and elf.mana.start > elf.mana.capacity:
             what = f"at most capacity = {elf.mana.capacity}"
             sheet.add((*path, "mana", "start"), what, elf.mana.start, f"start = {elf.mana.capacity}")
+
+
+def _parameters(forest: Forest, sheet: Sheet) -> None:
+    policy = forest.policy
+    if not sheet.sound(("policy",), "distribution"):
+        return
+    for name, value in policy.parameters.items():
+        wrong = problem(policy.distribution, PARAMETERS[policy.distribution], name, value)
+        if wrong and sheet.sound(("policy", "parameters"), name):
+            sheet.add(("policy", "parameters", name), wrong[0], value, wrong[1])
 
 
 def _web(forest: Forest, sheet: Sheet) -> None:

@@ -9,7 +9,9 @@ from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
 from events.settings import ElfSettings, Settings, SettingsAdopted, WorkerSettings
 from events.tasks import TaskSubmitted
+from projections.agent_rows import agent_rows
 from projections.alerts import Alerts
+from projections.dispatch import Dispatch
 from projections.health import memory_percent
 from projections.mana import Mana
 from projections.queues import Queues
@@ -40,6 +42,7 @@ class Status(Struct):
     settings: Settings = field(default_factory=lambda: Settings(node=""))
     units: Units = field(default_factory=lambda: Units({}))
     queues: Queues = field(default_factory=lambda: Queues({}))
+    dispatch: Dispatch = field(default_factory=Dispatch)
     alerts: Alerts = field(default_factory=lambda: Alerts({}))
     standing: dict[str, Standing] = field(default_factory=dict)
     mana: dict[str, Mana] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Status(Struct):
             self.settings = body.settings
         self.units.apply(event, now, self.settings)
         self.queues.apply(event, now, self.settings)
+        self.dispatch.apply(event, now, self.timeline.epoch, self.settings)
         self._count(event, now)
         if isinstance(body, Decided):
             self._decided(event, body, now)
@@ -111,7 +115,7 @@ class Status(Struct):
         return {
             "workers": [self._worker(unit, now) for _, unit in sorted(self.units.units.items())],
             "pools": [self._pool(worker) for worker in self.settings.workers],
-            "agents": [],
+            "agents": agent_rows(self.dispatch),
             "queues": [self._queue(name, now) for name in sorted(self.queues.queues)],
             "elves": [self._elf_row(elf) for elf in self.settings.elves],
             "mana_total": self._mana_total(),

@@ -279,7 +279,7 @@ class Board:
         return task.at + round((task.timeout_s or self.ledger.timeouts.get(task.queue, 600.0)) * SECOND)
 
     def _pick_overdue(self, now: int) -> Pick | None:
-        if not self._overdue:
+        if not self._overdue or self.ledger.agents.frozen:
             return None
         for key in sorted(self.overdue(), key=self._urgency)[:_TRIED]:
             task = self.ledger.tasks[key]
@@ -301,7 +301,11 @@ class Board:
             if number >= _TRIED:
                 return None
             group = lane.groups[entry[3]]
-            placed = self.policy.place(self, lane, self.ledger.tasks[group.head], now)
+            task = self.ledger.tasks[group.head]
+            if task.lost and self.ledger.agents.frozen:
+                # Its agent may be there after all, and it is the node that hears nothing.
+                continue
+            placed = self.policy.place(self, lane, task, now)
             if placed:
                 return entry, group, placed
         return None
