@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from actors.elves.distribution import distribution
-from actors.elves.distribution.board import board_of
+from actors.elves.balance_drafts import policy_of
+from actors.elves.distribution import board_of
 from actors.simulator.engine import QUEUE, Placed
 from actors.simulator.players import Given
 from actors.simulator.scenario import Choice, Job, Scenario
@@ -39,8 +39,9 @@ class LeanBalancer:
     def __init__(self, scenario: Scenario, choice: Choice) -> None:
         self.decisions = 0
         self.fold = Dispatch()
-        self.fold.configure(settings_of(scenario, choice), 0)
-        self._board = board_of(self.fold, distribution(choice.policy, choice.parameters))
+        settings = settings_of(scenario, choice)
+        self.fold.configure(settings, 0)
+        self._board = board_of(self.fold, policy_of(self.fold, settings.distribution))
         self._position = 0
 
     def submit(self, number: int, job: Job, now: int) -> str:

@@ -101,7 +101,22 @@ def _moved(job: Job, arrival: float, size: float) -> Job:
 
 
 def ranked(jobs: list[Job], low: int, high: int) -> list[Job]:
-    """Return the tasks with complexities from `low` to `high` by rank of what the last two of their kind took."""
+    """Return the tasks with complexities from `low` to `high` by rank.
+
+    Ranked is the complexity that they have; where none has one, what the last two of their kind took.
+    """
+    told = any(job.complexity for job in jobs)
+    ranks: list[float] = [job.complexity for job in jobs] if told else _guesses(jobs)
+    complexity = [0] * len(jobs)
+    for rank, number in enumerate(sorted(range(len(jobs)), key=ranks.__getitem__)):
+        complexity[number] = round(low + (high - low) * rank / max(1, len(jobs) - 1))
+    return [
+        Job(arrival=job.arrival, size=job.size, kind=job.kind, priority=job.priority, complexity=one)
+        for job, one in zip(jobs, complexity, strict=True)
+    ]
+
+
+def _guesses(jobs: list[Job]) -> list[float]:
     last: dict[str, list[float]] = {}
     guesses: list[float] = []
     total = 0.0
@@ -111,11 +126,4 @@ def ranked(jobs: list[Job], low: int, high: int) -> list[Job]:
         known.append(job.size)
         del known[:-2]
         total += job.size
-    order = sorted(range(len(jobs)), key=guesses.__getitem__)
-    complexity = [0] * len(jobs)
-    for rank, number in enumerate(order):
-        complexity[number] = round(low + (high - low) * rank / max(1, len(jobs) - 1))
-    return [
-        Job(arrival=job.arrival, size=job.size, kind=job.kind, priority=job.priority, complexity=one)
-        for job, one in zip(jobs, complexity, strict=True)
-    ]
+    return guesses
