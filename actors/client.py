@@ -183,6 +183,11 @@ class Client:
         receipt = await self.log.append([entry(self.envelope(body))])
         return receipt.positions[-1]
 
+    async def say(self, body: Event, cause: str = "") -> int:
+        """Append one event of a person's own; returns the position. Works while no node leads."""
+        receipt = await self.log.append([entry(self.envelope(body, cause=cause))])
+        return receipt.positions[-1]
+
     async def scale(self, pool: str, count: int, *, reason: str = "") -> int:
         """Say how many processes a pool shall have, -1 for what the forest thinks; returns the position."""
         body = ScaleSet(pool=token(pool, "worker"), count=count, reason=reason)

@@ -9,7 +9,15 @@ from events.codec import CATALOGUE
 from events.upcasters import UPCASTERS
 
 SCHEMA = "schema.sql"
-VIEWS = ("views.sql", "views_tasks.sql", "views_decisions.sql", "views_units.sql")
+VIEWS = (
+    "views.sql",
+    "views_tasks.sql",
+    "views_decisions.sql",
+    "views_units.sql",
+    "views_agents.sql",
+    "views_kpi.sql",
+    "views_proposals.sql",
+)
 FILLED_BY = (
     "rows.py",
     "row_writers.py",
