@@ -2,7 +2,7 @@
 
 -- Which proposals and pieces of advice were made, and what became of them? `state`: open, approved, rejected, expired
 -- (its time is over, or advice that was not repeated for 20 minutes), replaced (a later one of the same elf, rule and
--- target stands for it). `about` is the target; claim to `change` are told by proposals of Wisdom only.
+-- target stands for it). Columns from `claim` on are told by proposals of Wisdom only.
 CREATE VIEW proposals AS
 WITH answers AS (
     SELECT json_extract_string(body, '$.decision') AS decision, min(seq) AS seq, arg_min(type, seq) AS type,
