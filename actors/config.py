@@ -15,6 +15,7 @@ from actors.config_words import Clock, Command, Count, Name, NotNegative, PathTe
 from events.codec import canonical
 from events.decisions import Mode
 from events.settings import (
+    INDICATORS,
     AgentSettings,
     DistributionSettings,
     ElfSettings,
@@ -209,9 +210,10 @@ class Elf(Struct, frozen=True, kw_only=True):
 
 
 class Kpi(Struct, frozen=True, kw_only=True):
-    """[kpi]: targets by the indicator's name."""
+    """[kpi]: targets by the indicator's name; how often the tables are published for other programs, 0 on demand."""
 
     targets: dict[str, float] = {}
+    snapshot_s: NotNegative = 300.0
 
 
 class Forest(Struct, frozen=True, kw_only=True):
@@ -292,6 +294,7 @@ class Forest(Struct, frozen=True, kw_only=True):
             distribution=DistributionSettings(
                 policy=self.policy.distribution, parameters=self.policy.parameters
             ),
+            kpi={INDICATORS.get(name, name): target for name, target in self.kpi.targets.items()},
             **times(self),
         )
 

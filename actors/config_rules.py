@@ -12,6 +12,7 @@ from actors.config import Forest, Queue, Worker, references
 from actors.config_errand_rules import check_errands
 from actors.config_errors import Said, Sheet, toml_text
 from actors.config_formats import nearest
+from actors.config_indicators import check_indicators
 from actors.config_lines import Path
 from actors.confinement import RLIMITS, cpu_base, too_high
 from actors.elves.distribution import PARAMETERS
@@ -63,6 +64,7 @@ def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: M
     _numbers(forest, sheet)
     _parameters(forest, sheet)
     _web(forest, sheet)
+    check_indicators(forest, sheet)
 
 
 def _unique(table: str, names: Iterable[str], sheet: Sheet) -> None:

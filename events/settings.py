@@ -161,6 +161,20 @@ class ElfSettings(Struct, frozen=True, kw_only=True):
     mana: ManaSettings = ManaSettings()
 
 
+INDICATORS: dict[str, str] = {
+    "作業完了率": "completion_rate",
+    "平均応答時間": "response_s",
+    "エラー率": "error_rate",
+    "型安全性": "type_safety",
+    "負荷均等性": "load_spread",
+    "単一障害点リスク": "single_point_share",
+    "復旧時間": "recovery_s",
+    "予防的アラート精度": "alert_precision",
+    "完了率": "completion_rate",
+}
+"""The seed's names of the indicators, and those that views and settings use."""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that policies read. Secret values never enter; commands enter as digests."""
 
@@ -174,6 +188,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     elves: tuple[ElfSettings, ...] = ()
     agents: tuple[AgentSettings, ...] = ()
     distribution: DistributionSettings = DistributionSettings()
+    kpi: dict[str, float] = {}
     reminders: tuple[ReminderSettings, ...] = ()
     jobs: tuple[JobSettings, ...] = ()
     channels: tuple[ChannelSettings, ...] = ()

@@ -34,30 +34,48 @@ SELECT position AS seq, make_timestamp(time) AS time, decision, target, step, ok
 FROM effect WHERE what = 'step';
 
 -- Which alerts were raised, and when did they close? One row an alert: the first raise of a cause and target while
--- none is open opens it, later ones are counted, a clear closes it; `closed` is NULL while it is open. `right` says
--- whether the condition came within its horizon; it is NULL until that is judged.
+-- none is open opens it, later ones are counted, a clear closes it; `closed` is NULL while it is open. `verdict` is what
+-- became of a forecast: right, wrong or averted (by an intervention); "right" is NULL until that is known, and for averted.
 CREATE VIEW alerts AS
 WITH said AS (
     SELECT seq, time, target, cause, severity, choice, text, id,
            count(*) FILTER (choice = 'clear_alert')
                OVER (PARTITION BY cause, target ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM decisions WHERE choice IN ('raise_alert', 'clear_alert') AND mode = 'act' AND NOT stale
-)
+),
+verdicts AS (SELECT alert, arg_max(verdict, position) AS verdict FROM alert_score GROUP BY alert),
+judged AS (SELECT s.*, v.verdict FROM said s LEFT JOIN verdicts v ON v.alert = s.id AND s.choice = 'raise_alert')
 SELECT min(time) FILTER (choice = 'raise_alert') AS opened, min(time) FILTER (choice = 'clear_alert') AS closed,
-       cause, target, NULL::BOOLEAN AS "right", arg_max(severity, seq) FILTER (choice = 'raise_alert') AS severity,
+       cause, target, CASE max(verdict) WHEN 'right' THEN true WHEN 'wrong' THEN false END AS "right",
+       arg_max(severity, seq) FILTER (choice = 'raise_alert') AS severity,
        count(*) FILTER (choice = 'raise_alert') AS count,
        arg_min(text, seq) FILTER (choice = 'raise_alert') AS text,
        min(seq) FILTER (choice = 'raise_alert') AS seq, min(seq) FILTER (choice = 'clear_alert') AS closed_seq,
-       arg_min(id, seq) FILTER (choice = 'raise_alert') AS decision
-FROM said GROUP BY cause, target, before HAVING bool_or(choice = 'raise_alert');
+       arg_min(id, seq) FILTER (choice = 'raise_alert') AS decision, max(verdict) AS verdict
+FROM judged GROUP BY cause, target, before HAVING bool_or(choice = 'raise_alert');
 
--- What did the elves do to the system, and did it work? Acts only: alerts, delays and advice disturb nothing.
+-- What became of every forecast of an overload? `missed` is an overload that none had foretold; it has no alert.
+-- Target: right / (right + wrong) at least 80 %.
+CREATE VIEW forecasts AS
+SELECT position AS seq, make_timestamp(time) AS time, target, verdict, nullif(alert, '') AS alert, cause, day
+FROM alert_score;
+
+-- What did the elves do to the system, and did it work? Acts only: what is said, planned, given for the first time or
+-- asked for an answer disturbs nothing; taking a task from an agent does.
 -- `took_s` is from the decision to the last word of its effect. Target: verified at least 95 %.
 CREATE VIEW interventions AS
 SELECT d.seq, d.time, d.elf, d.kind, d.target, d.choice, d.reason, d.text, d.outcome, d.outcome_detail, d.mana_cost,
        CASE WHEN e.ended IS NOT NULL THEN greatest(epoch_us(e.ended) - epoch_us(d.time), 0) / 1e6 END AS took_s, e.steps, e.bad_steps, d.id AS decision
 FROM decisions d LEFT JOIN effects e ON e.decision = d.id
-WHERE d.mode = 'act' AND NOT d.stale AND d.choice NOT IN ('raise_alert', 'clear_alert', 'defer');
+WHERE d.mode = 'act' AND NOT d.stale AND NOT starts_with(d.choice, 'propose')
+  AND d.choice NOT IN ('raise_alert', 'clear_alert', 'defer', 'mark_agent', 'ping_agent', 'score_alert', 'abstain', 'remind',
+                       'prepare', 'run_job', 'escalate', 'notify')
+  AND (d.choice <> 'assign_task' OR d.kind = 'reassign');
+
+-- How much might each elf still disturb the system, when? A row after each change by a decision or its outcome, and once a
+-- minute; between them the level rises by the elf's refill.
+CREATE VIEW mana AS
+SELECT make_timestamp(time) AS time, elf, level, position AS seq FROM mana_level;
 
 -- What did each elf pay for what it did, and what came back (half, when the effect passed its check)?
 CREATE VIEW mana_spent AS

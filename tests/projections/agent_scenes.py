@@ -3,7 +3,15 @@
 from typing import Any
 
 from events.agents import AgentJoined, AgentSample
-from events.decisions import AssignTask, ClearAlert, MarkAgent, RaiseAlert, ScoreAlert, VerifyAgent
+from events.decisions import (
+    AssignTask,
+    ClearAlert,
+    MarkAgent,
+    ProposeMove,
+    RaiseAlert,
+    ScoreAlert,
+    VerifyAgent,
+)
 from events.jobs import JobFinished
 from events.observations import Sampled
 from events.outcomes import EffectVerified
@@ -97,5 +105,7 @@ def story(scene: Scene) -> None:
     alert = scene.decide(RaiseAlert(cause="overload_forecast", severity="warning"), "CC01", **words)
     scene.decide(ClearAlert(cause="overload_forecast"), "CC01", **words)
     scene.decide(ScoreAlert(alert=alert, verdict="right"), "CC01", **words)
+    advice = {"elf": "balance", "rule": "redistribute", "mode": "advise"}
+    scene.decide(ProposeMove(tasks=("a2",), source="CC01", goal="CC02"), "CC01", **advice)
     run = JobFinished(job="types", decision="d", kind="types", ok=True, outcome="done", code=0, took_ms=5)
     scene.say(run, "node.n1")
