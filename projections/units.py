@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from events.decisions import Decided, QuarantineUnit, RestartUnit, ScalePool, StartUnit, StopUnit
+from events.decisions import (
+    Decided,
+    ProposeRestart,
+    QuarantineUnit,
+    RestartUnit,
+    ScalePool,
+    StartUnit,
+    StopUnit,
+)
 from events.envelope import Recorded
 from events.observations import (
     DeciderResumed,
@@ -119,26 +127,33 @@ class Units(Struct):
                 self._adopted(adopted)
             case ScaleSet() as scale:
                 self._scale(scale, settings)
-            case Decided(action=ScalePool(pool=pool, units=names), mode="act"):
-                self._want(pool, names, settings)
-            case Decided(action=StartUnit(), target=name, mode="act"):
-                self.get(name).start_decision = event.id
+            case Decided(mode="act") as decided:
+                self._decided(event.id, decided, settings)
             case EffectFailed(decision=decision, target=name, error=error):
                 self._refused(name, decision, error, now)
             case LeaseTaken() | DeciderResumed(elf="executor"):
                 # What fails from here on because its hands were gone says nothing about the unit.
                 for unit in self.units.values():
                     unit.start_decision = ""
-            case Decided(action=QuarantineUnit(until=until), target=name, mode="act"):
-                unit = self.get(name)
+            case _:
+                return
+
+    def _decided(self, id: str, decided: Decided, settings: Settings) -> None:
+        match decided.action:
+            case ScalePool(pool=pool, units=names):
+                self._want(pool, names, settings)
+            case StartUnit():
+                self.get(decided.target).start_decision = id
+            case QuarantineUnit(until=until):
+                unit = self.get(decided.target)
                 unit.quarantined_until = until
                 unit.quarantines += 1
-            case Decided(
-                action=StopUnit(generation=generation) | RestartUnit(generation=generation),
-                target=name,
-                mode="act",
-            ):
-                unit = self.get(name)
+            case ProposeRestart(generation=generation):
+                # A person approved it, or lets the rule act.
+                unit = self.get(decided.target)
+                unit.owes_restart = unit.owes_restart or (unit.alive and unit.generation == generation)
+            case StopUnit(generation=generation) | RestartUnit(generation=generation):
+                unit = self.get(decided.target)
                 unit.ended_by_us = unit.ended_by_us or unit.generation == generation
             case _:
                 return

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
 
-from actors.elves import Draft, View
+from actors.elves import Draft, View, overflow
+from actors.elves import pools as workers
 from actors.elves.balance_drafts import alarm, assignment, given_up, moves, policy_of, proposal
 from actors.elves.distribution import Board, Distribution, board_of
 from actors.elves.redistribution import Wanted, plan
@@ -37,15 +38,20 @@ _MOVE_US = 300 * SECOND
 
 
 class BalanceState(Struct):
-    """Tasks and agents; approved moves; whether the last event was a tick."""
+    """Tasks and agents; approved moves; the pools of workers and their queues; whether the last event was a tick."""
 
     dispatch: Dispatch = field(default_factory=Dispatch)
     wanted: list[Wanted] = field(default_factory=list)
+    pools: workers.PoolsState = field(default_factory=workers.blank)
+    moved: overflow.Overflow = field(default_factory=overflow.Overflow)
     ticked: bool = False
 
 
 class BalanceElf:
-    """Rules: `assign`, `reassign`, `give_up`, `redistribute` (advice unless settings say more), `unplaced`."""
+    """Agents: `assign`, `reassign`, `give_up`, `redistribute` (advice unless settings say more), `unplaced`.
+
+    Workers: `scale`, `night`, `overflow`, `batch` (advice, too).
+    """
 
     name = "balance"
     version = "1"
@@ -78,6 +84,8 @@ class BalanceElf:
         """See `Policy.fold`."""
         now, body = view.timeline.now, event.body
         state.dispatch.apply(event, now, view.timeline.epoch, view.settings)
+        workers.fold(state.pools, event, view)
+        overflow.fold(state.moved, event, now)
         state.ticked = isinstance(body, Sampled)
         match body:
             case Decided(action=ProposeMove() as move, mode="act", epoch=epoch) if (
@@ -106,6 +114,9 @@ class BalanceElf:
                 drafts.extend(self._unplaced(board, view))
         finally:
             board.restore()
+        if state.ticked:
+            drafts.extend(workers.decide(state.pools, view))
+            drafts.extend(overflow.decide(state.moved, state.pools, view))
         return drafts
 
     def due(self, state: BalanceState, view: View) -> int:

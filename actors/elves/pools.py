@@ -187,7 +187,8 @@ def _night_alert(worker: WorkerSettings, lifted: bool | None, view: View) -> Ite
     """Say that the cap for the night gave way, and when it holds again."""
     alert = view.alerts.find("night_cap", worker.name)
     if lifted and not alert:
-        text = f"{worker.name} has work for more than {NIGHT_PATIENCE_S // 60:g} minutes: the cap for the night gives way"
+        minutes = NIGHT_PATIENCE_S / 60
+        text = f"{worker.name} has work for more than {minutes:g} minutes: the cap for the night gives way"
         raised = RaiseAlert(cause="night_cap", severity="warning")
         yield Draft(
             rule="night",

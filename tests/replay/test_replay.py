@@ -240,7 +240,7 @@ def test_a_decision_of_another_version_is_reported_apart() -> None:
     report = replay(busy().source, policies=(Next(), HealingElf()))
     assert classes(report) == {"version"}
     assert not report.diverges
-    assert set(report.other_versions) == {"flow 1"}
+    assert set(report.other_versions) == {f"flow {FlowElf.version}"}
 
 
 def test_a_policy_that_looks_at_the_clock_is_caught() -> None:
