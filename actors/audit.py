@@ -177,10 +177,11 @@ class _Auditor:
             self._compare(recorded, replayed)
 
     def _compare(self, recorded: Sequence[tuple[int, str, Decided]], replayed: Sequence[Decided]) -> None:
-        left = {_key(decided): decided for decided in replayed}
-        for _, name, decided in recorded:
+        left = dict(zip(_keys(replayed), replayed, strict=True))
+        keys = _keys([decided for _, _, decided in recorded])
+        for key, (_, name, decided) in zip(keys, recorded, strict=True):
             self._count(decided)
-            again = left.pop(_key(decided), None)
+            again = left.pop(key, None)
             if again is None:
                 cls = "version" if decided.version != self._policy.version else "extra"
                 self._add(name, cls, decided, "decision", _short(decided), None)
@@ -266,8 +267,15 @@ class _Auditor:
         )
 
 
-def _key(decided: Decided) -> tuple[str, str, str]:
-    return decided.rule, decided.target, str(decided.action.__struct_config__.tag)
+def _keys(batch: Sequence[Decided]) -> list[tuple[str, str, str, int]]:
+    """Name the decisions of a batch by what they are about; the same about the same thing is counted."""
+    seen: dict[tuple[str, str, str], int] = {}
+    keys = []
+    for decided in batch:
+        key = (decided.rule, decided.target, str(decided.action.__struct_config__.tag))
+        seen[key] = seen.get(key, -1) + 1
+        keys.append((*key, seen[key]))
+    return keys
 
 
 def _short(decided: Decided) -> dict[str, Any]:
