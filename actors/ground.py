@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from actors.room import await_room
 from actors.watchman import Stray, Watchman
 
 NATS_UNIT = "nats"
+_ENTRY = Path(__file__).with_name("single_entry.py")
 _SERVER_WAIT_S = 20.0
 _FOLDERS = ("logs", "run", "secrets", "snapshots", "spool")
 
@@ -41,6 +43,7 @@ class Ground:
         self._given_url = nats_url
         self._lock: int | None = None
         self._generation = 0
+        self._starting = threading.Lock()
         self._keeper: Keeper | None = None
         self._watchman: Watchman | None = None
         self._heard = 0
@@ -153,9 +156,15 @@ class Ground:
         return path.read_bytes()
 
     def start_server(self) -> None:
-        """Have the keeper start nats-server unless it lives, be it under a keeper that was killed."""
-        if self._given_url or self._server_lives():
-            return
+        """Have the keeper start nats-server unless it lives, be it under a keeper that was killed.
+
+        Two on one store would destroy it: starts come one after the other, and the server itself holds a lock.
+        """
+        with self._starting:
+            if not self._given_url and not self._server_lives():
+                self._start_server()
+
+    def _start_server(self) -> None:
         self._generation += 1
         nonce = secrets.token_hex(6)
         marker = f"{self.marker}:{NATS_UNIT}:{self._generation}:{nonce}"
@@ -164,7 +173,10 @@ class Ground:
                 unit=NATS_UNIT,
                 generation=self._generation,
                 nonce=nonce,
-                argv=[server_program(), "-c", str(self.server.config)],
+                argv=[
+                    *(sys.executable, "-I", "-S", str(_ENTRY), str(self.server.folder / "server.lock")),
+                    *(server_program(), "-c", str(self.server.config)),
+                ],
                 env={"PATH": os.environ.get("PATH", os.defpath), "ELF_UNIT": marker},
                 cwd=str(self.server.folder),
                 log=str(self.data / "logs" / "nats.log"),

@@ -35,6 +35,7 @@ from actors.room import Room, spare_of
 from actors.rotation import Rotation
 from actors.runtime import Down
 from actors.sampler import Heard, read_beat
+from actors.single_entry import TAKEN
 from actors.snapshots import Snapshots
 from actors.standby import Standby
 from actors.supervisor import Supervisor
@@ -281,7 +282,7 @@ class Node:
     def _exited(self, ended: Exit) -> None:
         if ended.unit == NATS_UNIT:
             if not self._ending:
-                self._bus.later(0.0, self._server_again)
+                self._bus.later(0.5 if ended.code == TAKEN else 0.0, self._server_again)
             return
         self._crew.tell("executor", ended)
 

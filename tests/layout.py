@@ -13,7 +13,7 @@ IMPURE = set(
     " shutil signal socket subprocess tempfile threading time uuid".split()
 )
 CLOCKS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
-STANDALONE = ("actors/keeper.py", "actors/handler_host.py", "actors/group_entry.py")
+STANDALONE = ("actors/keeper.py", "actors/handler_host.py", "actors/group_entry.py", "actors/single_entry.py")
 VAGUE = {"base", "common", "helpers", "misc", "utils"}
 PROJECT = set(
     ".ci .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md __main__.py actors bench cli.py"
