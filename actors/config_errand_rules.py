@@ -18,6 +18,8 @@ def check_errands(forest: Forest, sheet: Sheet, environ: Mapping[str, str]) -> N
         _channel(("notify", name), channel, sheet, environ)
     for number, job in enumerate(forest.jobs):
         _goals(("job", number, "to"), job, forest, sheet)
+        for name, value in job.env.items():
+            _references(("job", number, "env", name), value, sheet, environ)
     _github(forest, sheet)
 
 
@@ -34,10 +36,13 @@ def _channel(path: Path, channel: Channel, sheet: Sheet, environ: Mapping[str, s
         token(str(path[1]))
     except ValueError:
         sheet.add(path, "a name of 1 to 64 letters, digits, '_' or '-'", Said(str(path[1])), "another name")
-    for wanted in references(channel.webhook):
+    _references((*path, "webhook"), channel.webhook, sheet, environ)
+
+
+def _references(path: Path, value: str, sheet: Sheet, environ: Mapping[str, str]) -> None:
+    for wanted in references(value):
         if wanted not in environ:
-            what = f"{wanted} in the node's environment"
-            sheet.add((*path, "webhook"), what, Said("nothing"), f"export {wanted}=...")
+            sheet.add(path, f"{wanted} in the node's environment", Said("nothing"), f"export {wanted}=...")
 
 
 def _goals(path: Path, job: Job, forest: Forest, sheet: Sheet) -> None:

@@ -30,6 +30,8 @@ class Job(Struct, frozen=True, kw_only=True):
     zone: Annotated[str, Meta(extra={"form": "zone"})] = ""
     timeout_s: Positive = 600.0
     to: tuple[Text, ...] = ()
+    cwd: Annotated[str, Meta(extra={"form": "folder"})] = ""
+    env: dict[str, str] = {}
 
 
 class Channel(Struct, frozen=True, kw_only=True):

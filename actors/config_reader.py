@@ -105,6 +105,8 @@ def _fill(clean: dict[str, Any], folder: Path) -> None:
     for worker in clean.get("worker", []):
         worker.setdefault("cwd", str(folder.resolve()))
         worker.setdefault("max", max(1, worker.get("min", 1)))
+    for job in clean.get("job", []):
+        job.setdefault("cwd", str(folder.resolve()))
     for elf in clean.get("elf", []):
         usual = MANA[elf["name"]]
         given = elf.get("mana", {})

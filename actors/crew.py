@@ -16,6 +16,8 @@ from actors.clock import Clock
 from actors.config import Forest, Worker
 from actors.elf import Due, ElfActor
 from actors.elves import Policy
+from actors.errand_service import NAMES as ERRANDS
+from actors.errand_service import ErrandService
 from actors.executor import Executor
 from actors.executor_orders import StopAll, TakeOver
 from actors.feed import Feed
@@ -80,6 +82,9 @@ class Crew:
         self.agents = AgentService(
             forest, ground, bus, clock, journal, feed, snapshots, segments, epoch, self.tell
         )
+        self._errands = ErrandService(
+            forest, ground, data, bus, clock, journal, feed, snapshots, self._processes, epoch, self.tell
+        )
 
     @property
     def readers(self) -> set[str]:
@@ -92,6 +97,7 @@ class Crew:
             "mover",
             "agents",
             *archivist,
+            *ERRANDS,
             *(policy.name for policy in POLICIES),
         }
 
@@ -105,6 +111,7 @@ class Crew:
             "executor": self._executor,
             "mover": self._mover,
             "agents": self.agents.start,
+            **self._errands.makers(),
             **{policy.name: self._elf(policy) for policy in POLICIES},
         }
         return [ChildSpec(name, self._kept(name, make)) for name, make in makers.items()]
@@ -119,8 +126,18 @@ class Crew:
         self.tell("sampler", Begin())
 
     def stop_all(self, done: Callable[[], object]) -> None:
-        """End every unit, through failures of the executor too; `done` is called when none is left."""
-        self._stop_all = StopAll(done)
+        """End every unit and every job, through failures too; `done` is called when none is left."""
+        left = ["units", "jobs"]
+
+        def ended(what: str) -> None:
+            # Who took the place of one that failed says it again.
+            if what in left:
+                left.remove(what)
+                if not left:
+                    done()
+
+        self._stop_all = StopAll(lambda: ended("units"))
+        self._errands.stop_jobs(lambda: ended("jobs"))
         self.tell("executor", self._stop_all)
 
     def knows(self, unit: str) -> bool:
@@ -159,7 +176,13 @@ class Crew:
 
     def _projector(self, watcher: Watcher, _: Down | None) -> Ref:
         return Projector.start(
-            watcher, self._data, self._clock, self._feed.subscribe, self._quarantine, self._stored
+            watcher,
+            self._data,
+            self._clock,
+            self._feed.subscribe,
+            self._quarantine,
+            self._stored,
+            publish_every_s=lambda: self._forest().kpi.snapshot_s,
         )
 
     def _stored(self, stored: Stored) -> None:

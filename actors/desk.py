@@ -9,11 +9,13 @@ import pykka
 
 from actors.control import Answer, Refused, Verb, asked
 from actors.feed import Feed
-from actors.projector import Ask
+from actors.herald import ShowReminders
+from actors.projector import Ask, Publish
 from actors.roster import Show
 
 _PAGE_S = 5.0
 _SQL_S = 20.0
+_PUBLISH_S = 120.0
 
 
 class Desk:
@@ -35,13 +37,25 @@ class Desk:
 
     def verbs(self) -> dict[str, Verb]:
         """Return the verbs by name."""
-        return {"status": self._status, "sql": self._sql, "check": self._check, "signal": self._signal}
+        return {
+            "status": self._status,
+            "sql": self._sql,
+            "check": self._check,
+            "signal": self._signal,
+            "reminders": self._reminders,
+            "publish": self._publish,
+        }
 
     async def _status(self, _: dict[str, Any]) -> Answer:
         page = await asked(
             asyncio.get_running_loop(), lambda reply: self._tell("roster", Show(reply)), _PAGE_S
         )
         return {"ok": True, "node": {**self._about(), "position": page.pop("position")}, **page}
+
+    async def _reminders(self, _: dict[str, Any]) -> Answer:
+        return await asked(
+            asyncio.get_running_loop(), lambda reply: self._tell("herald", ShowReminders(reply)), _PAGE_S
+        )
 
     async def _sql(self, body: dict[str, Any]) -> Answer:
         sql, params = body.get("sql"), body.get("params", [])
@@ -52,6 +66,11 @@ class Desk:
             asyncio.get_running_loop(),
             lambda reply: self._tell("projector", Ask(sql, params, limit, reply)),
             _SQL_S,
+        )
+
+    async def _publish(self, _: dict[str, Any]) -> Answer:
+        return await asked(
+            asyncio.get_running_loop(), lambda reply: self._tell("projector", Publish(reply)), _PUBLISH_S
         )
 
     async def _check(self, _: dict[str, Any]) -> Answer:

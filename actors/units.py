@@ -106,14 +106,19 @@ def _spec(
 
 def _environment(forest: Forest, worker: Worker, marker: str, given: Mapping[str, str]) -> dict[str, str]:
     """Only what is named here reaches a process; the node's own variables (its tokens among them) do not."""
-    clean = {
-        "PATH": given.get("PATH", os.defpath),
-        "HOME": given.get("HOME", "/"),
-        "LANG": given.get("LANG", "C.UTF-8"),
-        "TZ": forest.node.timezone,
-        "PYTHONUNBUFFERED": "1",
-    }
+    clean = clean_environment(forest.node.timezone, given)
     if worker.user:
         clean |= home_of(worker.user)
     own = {name: expand(value, given) for name, value in worker.env.items()}
     return {**clean, **own, "ELF_UNIT": marker}
+
+
+def clean_environment(zone: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what every process gets of the node's environment."""
+    return {
+        "PATH": given.get("PATH", os.defpath),
+        "HOME": given.get("HOME", "/"),
+        "LANG": given.get("LANG", "C.UTF-8"),
+        "TZ": zone,
+        "PYTHONUNBUFFERED": "1",
+    }

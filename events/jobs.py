@@ -12,6 +12,7 @@ class JobFinished(Event, frozen=True, kw_only=True):
     """A job's command ended. `tail` is the end of its output, `timeout` one that was ended because it did not end.
 
     `refused` could not be started, `interrupted` lost its node: neither tells anything about what it checks.
+    `report` is the file of its output, `to` are the channels that get it.
     """
 
     job: str
@@ -23,6 +24,8 @@ class JobFinished(Event, frozen=True, kw_only=True):
     signal: int | None = None
     took_ms: int = 0
     tail: str = ""
+    report: str = ""
+    to: tuple[str, ...] = ()
 
 
 class Notified(Event, frozen=True, kw_only=True):
@@ -56,10 +59,11 @@ class PublicationOpened(Event, frozen=True, kw_only=True):
 
 
 class PublicationRefused(Event, frozen=True, kw_only=True):
-    """The other side will not have it, whatever is tried again."""
+    """The other side will not have it; unless that is `final` it is tried again at times, as a right may be given."""
 
     key: str
     error: str
+    final: bool = True
 
 
 JobEvent = JobFinished | Notified | PublicationRequested | PublicationOpened | PublicationRefused

@@ -16,6 +16,7 @@ AHEAD = 600_000_000
 # A batch: at least so many tasks of a kind, at least so many times its mean hour, in at least so many weeks.
 BATCH, TIMES, SEEN = 20, 3.0, 3
 EVERY = WEEK * HOUR
+RESTART_COST = 10
 # Before half of the week's hours are known the quietest of them is not.
 KNOWN = WEEK // 2
 
@@ -106,6 +107,7 @@ def maintenance(
         text=f"the two hours with the least work expected: at most {load / 1000:.0f} s of it nine times in ten"
         f"{'; ' + ', '.join(worn) + ' could be restarted then' if worn else ''}",
         inputs={"busy_ms": round(load, 1), "slots": slots, "known_hours": known},
+        advice=True,
     )
 
 
@@ -114,7 +116,8 @@ def restarts(drifts: Drifts, hours: Hours, view: View) -> Iterable[Draft]:
     for name in sorted(drifts.units):
         wear = drifts.units[name]
         what, ratio = wear.drift()
-        if not what or not wear.undone or wear.said == wear.generation:
+        approved = view.standing.may("restart_advice", name, view.timeline.now)
+        if not what or not wear.undone or (wear.said == wear.generation and not approved):
             continue
         at = quietest(hours, view)
         yield Draft(
@@ -125,6 +128,8 @@ def restarts(drifts: Drifts, hours: Hours, view: View) -> Iterable[Draft]:
             text=f"{name}: {what} is {ratio:.2f} times what it was after the start; {wear.undone} earlier"
             " restart(s) undid that",
             inputs={"what": what, "ratio": round(ratio, 3), "undone": wear.undone, "tasks": wear.tasks},
+            cost=RESTART_COST,
+            advice=True,
         )
 
 
