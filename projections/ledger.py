@@ -136,7 +136,7 @@ class Ledger(Struct, dict=True):
         record = self._credit(task, agent, True, service_ms, now)
         known = self.sizes.kinds.get(task.size)
         if known and known.count >= 2:
-            record.ran((known.last + known.previous) / 2, service_ms)
+            record.ran(known.mean, service_ms)
         self.sizes.finished(task.queue, task.kind, service_ms * record.speed, now)
         self._remove(task)
         for watcher in self._watchers():
@@ -229,6 +229,16 @@ class Ledger(Struct, dict=True):
                     found[task.agent] = found.get(task.agent, 0) + 1
         return found
 
+    def at_work(self) -> dict[str, dict[str, None]]:
+        """Return the keys of the tasks that run, by the size of their kind."""
+        found: dict[str, dict[str, None]] | None = self.__dict__.get("at_work_by")
+        if found is None:
+            found = self.__dict__["at_work_by"] = {}
+            for key, task in self.tasks.items():
+                if task.state == "running":
+                    found.setdefault(task.size, {})[key] = None
+        return found
+
     def watch(self, watcher: Watcher) -> None:
         """Tell one more index of every change."""
         self.__dict__.setdefault("watchers", []).append(watcher)
@@ -244,6 +254,18 @@ class Ledger(Struct, dict=True):
     def _tell_task(self, key: str) -> None:
         for watcher in self._watchers():
             watcher.task(key)
+
+    def _stopped(self, task: Task) -> None:
+        at_work = self.at_work()
+        keys = at_work[task.size]
+        del keys[task.key]
+        if not keys:
+            del at_work[task.size]
+        self._tell_size(task.size)
+
+    def _tell_size(self, size: str) -> None:
+        for watcher in self._watchers():
+            watcher.size(size)
 
     def _tell_agent(self, name: str) -> None:
         for watcher in self._watchers():
@@ -305,6 +327,8 @@ class Ledger(Struct, dict=True):
         self.held().setdefault(task.agent, {})[task.key] = None
         if task.state == "running":
             self.claims()[task.agent] = self.claims().get(task.agent, 0) + 1
+            self.at_work().setdefault(task.size, {})[task.key] = None
+            self._tell_size(task.size)
         self._tell_agent(task.agent)
 
     def _let_go(self, task: Task) -> None:
@@ -312,6 +336,7 @@ class Ledger(Struct, dict=True):
             self.held()[task.agent].pop(task.key, None)
             if task.state == "running":
                 self.claims()[task.agent] -= 1
+                self._stopped(task)
             self._tell_agent(task.agent)
 
     def _may_eject(self, name: str, now: int) -> bool:
@@ -331,12 +356,18 @@ class Ledger(Struct, dict=True):
                 watcher.everything()
         record = self.record(name)
         up = agent.wip > 0
+        if record.up and not up:
+            record.left_at = now
         if up and not record.up:
-            record.back_at = now if record.since else 0
+            record.was_away(now)
+            # Who was only paused or asked after starts where it stood.
+            record.back_at = now if record.since and record.fell else 0
+            record.fell = False
             record.since = record.since or now
             record.freed_at = now
         if agent.state == "down" and record.state != "down":
             record.went_down(now)
+        record.fell = record.fell or agent.state in LOST
         record.up, record.state = up, agent.state
         if agent.state in LOST or not agent.known:
             for task in self.holds(name):

@@ -50,9 +50,9 @@ class Load(Struct, frozen=True):
 class Record(Struct, omit_defaults=True):
     """One agent's record. `at` is the time that the fading sums are of; times are forest microseconds.
 
-    `busy` holds milliseconds by hour of the last 24, `hour` is the last one written. `pace` is the mean logarithm of
-    estimated to actual time. `back_at` is when it came back after it had been away, `freed_at` when it last claimed
-    or ended something.
+    `busy` and `away` hold milliseconds by hour of the last 24, `hour` is the last one written. `pace` is the mean
+    logarithm of estimated to actual time. `left_at` is when it went away, `back_at` when it came back, `freed_at`
+    when it last claimed or ended something.
     """
 
     at: int = 0
@@ -60,6 +60,7 @@ class Record(Struct, omit_defaults=True):
     failed: float = 0.0
     responded_s: float = 0.0
     busy: list[int] = field(default_factory=lambda: [0] * _HOURS)
+    away: list[int] = field(default_factory=lambda: [0] * _HOURS)
     hour: int = 0
     pace: float = 0.0
     paced: int = 0
@@ -70,7 +71,9 @@ class Record(Struct, omit_defaults=True):
     ejections: int = 0
     quarantined_until: int = 0
     up: bool = False
+    fell: bool = False
     state: str = ""
+    left_at: int = 0
     back_at: int = 0
     freed_at: int = 0
     done: int = 0
@@ -102,16 +105,14 @@ class Record(Struct, omit_defaults=True):
         self.fails_at = now
 
     def worked(self, ms: int, now: int) -> None:
-        """Count busy time that ended now, hour by hour backwards."""
-        hour = now // HOUR
-        self._turn(hour)
-        end = now // 1000
-        while ms > 0 and hour > self.hour - _HOURS and hour >= 0:
-            part = min(ms, end - hour * (HOUR // 1000))
-            self.busy[hour % _HOURS] += part
-            ms -= part
-            end -= part
-            hour -= 1
+        """Count busy time that ended now."""
+        self._spread(self.busy, ms, now)
+
+    def was_away(self, now: int) -> None:
+        """Count the time since it went away, which ends now."""
+        if self.left_at:
+            self._spread(self.away, (now - self.left_at) // 1000, now)
+            self.left_at = 0
 
     def ran(self, estimate_ms: float, actual_ms: int) -> None:
         """Learn the agent's speed from a task whose size was known beforehand."""
@@ -130,6 +131,13 @@ class Record(Struct, omit_defaults=True):
         if hour <= self.hour:
             return sum(self.busy)
         return sum(self.busy[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
+
+    def utilisation(self, now: int) -> float:
+        """Return the busy share of its time up, in whole hours of the last 24 and at least one."""
+        hour = max(now // HOUR, self.hour)
+        away = sum(self.away[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
+        known = min(_HOURS, hour - self.since // HOUR + 1) * (HOUR // 1000)
+        return self.busy_ms(now) / max(HOUR // 1000, known - away)
 
     def fails_faded(self, now: int) -> float:
         """Return how often it failed lately."""
@@ -174,8 +182,20 @@ class Record(Struct, omit_defaults=True):
         if hour <= self.hour:
             return
         for between in range(max(self.hour + 1, hour - _HOURS + 1), hour + 1):
-            self.busy[between % _HOURS] = 0
+            self.busy[between % _HOURS] = self.away[between % _HOURS] = 0
         self.hour = hour
+
+    def _spread(self, hours: list[int], ms: int, now: int) -> None:
+        """Add time that ended now to the hours that it lay in."""
+        hour = now // HOUR
+        self._turn(hour)
+        end = now // 1000
+        while ms > 0 and hour > self.hour - _HOURS and hour >= 0:
+            part = min(ms, end - hour * (HOUR // 1000))
+            hours[hour % _HOURS] += part
+            ms -= part
+            end -= part
+            hour -= 1
 
 
 def _faded(age: int, half_life: int) -> float:

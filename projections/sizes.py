@@ -1,7 +1,11 @@
-"""How long tasks of a kind take: learned from those that finished, the mean of the last two."""
+"""How long tasks of a kind take: learned from those that finished, and from those that run for longer already."""
+
+from collections.abc import Iterable
 
 from msgspec import Struct
 
+# The size of a kind is the mean of so many last tasks.
+_LAST = 8
 # Kinds whose sizes are remembered; the longest unused are forgotten first.
 _KEPT = 20_000
 # So many last tasks of a queue make its mean.
@@ -15,10 +19,14 @@ class Size(Struct, omit_defaults=True):
     """
 
     count: int = 0
-    last: float = 0.0
-    previous: float = 0.0
+    last: list[float] = []
     guess: float = 0.0
     at: int = 0
+
+    @property
+    def mean(self) -> float:
+        """What the last ones took."""
+        return sum(self.last) / len(self.last) if self.last else self.guess
 
 
 class Mean(Struct):
@@ -49,16 +57,30 @@ class Sizes(Struct):
         mean.count = min(mean.count + 1, _MEAN_OF)
         mean.value += (ms - mean.value) / mean.count
         size = self._get(f"{queue}/{kind}")
-        size.previous, size.last = (size.last if size.count else ms), ms
+        size.last.append(ms)
+        del size.last[:-_LAST]
         size.count += 1
         size.guess, size.at = mean.value, now
 
-    def estimate_ms(self, name: str, known: int) -> float:
-        """Return what a task of `queue/kind` will take; a guess where fewer than `known` of the kind finished."""
+    def estimate_ms(self, name: str, known: int, running_ms: Iterable[float] = ()) -> float:
+        """Return what a task of `queue/kind` will take; a guess where fewer than `known` of the kind finished.
+
+        Tasks of the kind that run already for longer than that count as if they had just ended.
+        """
         size = self.kinds.get(name)
         if size is None:
             return 0.0
-        return (size.last + size.previous) / 2 if size.count >= known else size.guess
+        mean = size.mean if size.count >= known else size.guess
+        longer = [ms for ms in running_ms if ms > mean]
+        if not longer:
+            return mean
+        count = len(size.last) if size.count >= known else 1
+        return (mean * count + sum(longer)) / (count + len(longer))
+
+    def mean_ms(self, queue: str) -> float:
+        """Return what a task of the queue takes on average, 0 before any has finished."""
+        mean = self.means.get(queue)
+        return mean.value if mean else 0.0
 
     def _get(self, name: str) -> Size:
         size = self.kinds.get(name)

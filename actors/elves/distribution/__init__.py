@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from actors.elves.distribution.best import PullBest
 from actors.elves.distribution.board import Board, Pick, board_of
 from actors.elves.distribution.jsq import Jsq
 from actors.elves.distribution.parameters import Parameter, read
 from actors.elves.distribution.placing import Distribution
-from actors.elves.distribution.pull import PullBest, PullFair, PullFifo
+from actors.elves.distribution.pull import PullFair, PullFifo
 from actors.elves.distribution.seed import Seed
 from actors.elves.distribution.seed_repaired import SeedRepaired
 

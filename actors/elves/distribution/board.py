@@ -4,12 +4,12 @@ It holds nothing that is not in the ledger: made anew from it at any time it giv
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from actors.elves.distribution.lanes import Group, Lane, Lanes, rank_of
+from actors.elves.distribution.lanes import Entry, Group, Lane, Lanes, rank_of
 from actors.elves.distribution.seats import Seat, Seats
 from projections.agents import Agent
 from projections.assignments import Task
@@ -20,6 +20,9 @@ from projections.records import SECOND, Record
 CLAIM_US = 30 * SECOND
 # A task without attempts is given up again if that had no effect for so long.
 GIVE_UP_US = 30 * SECOND
+
+# How often the sizes of what runs are looked at.
+MINUTE = 60 * SECOND
 
 # So many groups are tried for one that a free agent may take.
 _TRIED = 64
@@ -63,6 +66,9 @@ class Policy(Protocol):
     def value(self, board: "Board", size: str, came: int) -> float:
         """Return where a group stands."""
 
+    def turns(self, board: "Board", lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+        """Yield the lane's groups in their turn, each with what compares it with those of other lanes."""
+
     def place(self, board: "Board", lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
         """Return the agent for a task and the reason."""
 
@@ -81,6 +87,7 @@ class Board:
         self._timers: list[tuple[int, str, str]] = []
         self._stale = True
         self._slot = -1
+        self.minute = -1
         self._order: dict[str, int] = {}
         self._tasks: dict[str, None] = {}
         self._agents: dict[str, None] = {}
@@ -116,7 +123,7 @@ class Board:
         if pick or not self.lanes:
             return pick
         for lanes in self.lanes.ordered():
-            best: tuple[tuple[int, float, int, str], Group, tuple[str, str]] | None = None
+            best: tuple[Any, Group, tuple[str, str]] | None = None
             for lane in lanes:
                 found = self._first(lane, now)
                 if found and (best is None or found[0] < best[0]):
@@ -134,6 +141,9 @@ class Board:
         self._extra[pick.agent] = self._extra.get(pick.agent, 0) + 1
         self.lanes.take(pick.key)
         self._agents[pick.agent] = None
+        holder = self.ledger.tasks[pick.key].agent
+        if holder:
+            self._agents[holder] = None
 
     def restore(self) -> None:
         """Take every reservation back."""
@@ -178,6 +188,11 @@ class Board:
         if slot != self._slot:
             self._slot = slot
             self._agents.update(dict.fromkeys(self._order))
+        minute = now - now % MINUTE
+        if minute != self.minute:
+            # What runs may turn out to be longer than it was taken for.
+            self.minute = minute
+            self._sizes.update(dict.fromkeys(self.ledger.at_work()))
         while self._timers and self._timers[0][0] <= now:
             _, what, name = self._timers.pop(0)
             (self._agents if what == "agent" else self._tasks)[name] = None
@@ -291,13 +306,11 @@ class Board:
                 return Pick(key, placed[0], "reassign", "unclaimed")
         return None
 
-    def _first(
-        self, lane: Lane, now: int
-    ) -> tuple[tuple[int, float, int, str], Group, tuple[str, str]] | None:
+    def _first(self, lane: Lane, now: int) -> tuple[Any, Group, tuple[str, str]] | None:
         """Return the lane's first group that somebody may take."""
         if not self.seats.is_open(lane.bits):
             return None
-        for number, entry in enumerate(lane.entries):
+        for number, (turn, entry) in enumerate(self.policy.turns(self, lane, now)):
             if number >= _TRIED:
                 return None
             group = lane.groups[entry[3]]
@@ -307,7 +320,7 @@ class Board:
                 continue
             placed = self.policy.place(self, lane, task, now)
             if placed:
-                return entry, group, placed
+                return turn, group, placed
         return None
 
 

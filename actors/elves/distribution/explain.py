@@ -1,8 +1,8 @@
 """Why this agent: the chosen one and the best others, each with its numbers and what spoke against it."""
 
+from actors.elves.distribution.best import PullBest
 from actors.elves.distribution.board import Board, Pick
 from actors.elves.distribution.placing import Distribution
-from actors.elves.distribution.pull import PullBest
 from actors.elves.distribution.seats import Item
 from events.decisions import Candidate
 from projections.assignments import Task

@@ -1,10 +1,10 @@
 """What all distribution policies share: eligibility, whose turn it is, the ordered last resort."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from actors.elves.distribution.board import Board
-from actors.elves.distribution.lanes import Lane
+from actors.elves.distribution.lanes import Entry, Lane
 from actors.elves.distribution.parameters import Parameter
 from actors.elves.distribution.seats import Item, Seat
 from projections.agents import Agent
@@ -56,6 +56,10 @@ class Distribution:
     def value(self, board: Board, size: str, came: int) -> float:
         """Return where a group stands: here by its age alone."""
         return 0.0
+
+    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+        """Yield the lane's groups in their turn, each with what compares it with those of other lanes."""
+        return ((entry, entry) for entry in lane.entries)
 
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
         """Return the agent whose turn it is among those that may take the task; else the last resort."""

@@ -1,0 +1,159 @@
+"""Short tasks first, but none for ever: by how long a task has waited in proportion to how long it will take."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from math import log2
+from typing import Any
+
+from actors.elves.distribution.board import Board
+from actors.elves.distribution.lanes import Entry, Lane
+from actors.elves.distribution.parameters import Parameter
+from actors.elves.distribution.placing import Distribution, first, last_resort
+from actors.elves.distribution.seats import Seat
+from projections.agents import Agent
+from projections.assignments import Task
+from projections.records import HOUR, SECOND, Record
+
+# Groups within a quarter of an octave count as equally long: of those only the one that waits longest is looked at.
+_STEPS = 4
+
+
+class PullBest(Distribution):
+    """The task with the highest response ratio, the agent of the least utilisation.
+
+    The ratio is (waited + patience x the mean size) / the size, as estimated now: what waits gains credit in
+    proportion to how short it is, so no scale has to be known. A faster agent may be `lead` x its advantage busier.
+    An agent that fails often takes no task whose estimate exceeds a share of its learned time between failures;
+    one that errs several times in a row is left out for a while; one that came back starts slowly.
+    """
+
+    name = "pull_best"
+    parameters = (
+        Parameter("patience", 3.0, 0.0, 1000.0, "Mean sizes that every task has waited from the beginning."),
+        Parameter("known", 5, 1, 1000, "Finished tasks of a kind before its own mean counts."),
+        Parameter(
+            "lead", 0.15, 0.0, 1.0, "Utilisation that an agent of double speed may be ahead of others."
+        ),
+        Parameter("flaky", 0.25, 0.0, 10.0, "Share of the time between failures a task may take; 0 for any."),
+        Parameter(
+            "flaky_prior_h", 24, 0.1, 1000, "Hours of work without failure that every agent starts with."
+        ),
+        Parameter(
+            "slow_start_s",
+            600,
+            0,
+            86400,
+            "Seconds in which the limit of one that came back grows to its own.",
+        ),
+        Parameter("prefetch", 0, 0, 1, "Tasks an agent may have beside those it works on."),
+        Parameter(
+            "lost_first", 1, 0, 1, "1: tasks of an agent that went away come before others of their priority."
+        ),
+    )
+
+    @property
+    def lost_first(self) -> bool:
+        """See `Distribution`."""
+        return self.values["lost_first"] >= 0.5
+
+    def seat(self, agent: Agent, record: Record, held: int, now: int, moment: int) -> Seat:
+        """See `Distribution`."""
+        seat = super().seat(agent, record, held - round(self.values["prefetch"]), now, moment)
+        if seat.why_not:
+            return seat
+        if record.quarantined_until > now:
+            return Seat(why_not="quarantined", until=record.quarantined_until)
+        limited = self.values["flaky"] > 0 and record.fails_faded(moment) > 0.5
+        step = self._next_step(agent, record, held, now)
+        if step:
+            return Seat(why_not="slow start", until=step)
+        turn = record.utilisation(moment) - self.values["lead"] * (record.speed - 1)
+        return Seat((turn, record.freed_at, agent.name), limited=limited)
+
+    def _next_step(self, agent: Agent, record: Record, held: int, now: int) -> int:
+        """Return when one that came back may take one more task, 0 for now."""
+        window = round(self.values["slow_start_s"] * SECOND)
+        if not record.back_at or held == 0 or now >= record.back_at + window or window == 0:
+            return 0
+        at = record.back_at + window * held // max(1, agent.wip)
+        return at if at > now else 0
+
+    def group(self, task: Task) -> str:
+        """See `Distribution`."""
+        return task.size
+
+    def value(self, board: Board, size: str, came: int) -> float:
+        """See `Distribution`: its size, in steps."""
+        return float(int(log2(max(1.0, self.estimate_ms(board, size))) * _STEPS))
+
+    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+        """See `Distribution`: lost ones, then of each size the one that waits longest, by its ratio."""
+        entries = lane.entries
+        at = bisect_left(entries, (1,))
+        for entry in entries[:at]:
+            yield (entry[0], entry[1], entry[2], entry[3]), entry
+        heads: list[tuple[tuple[int, float, int, str], Entry]] = []
+        while at < len(entries):
+            entry = entries[at]
+            heads.append(((1, -self.ratio(board, lane, entry, now), entry[2], entry[3]), entry))
+            at = bisect_left(entries, (1, entry[1] + 0.5), at)
+        heads.sort()
+        yield from heads
+
+    def ratio(self, board: Board, lane: Lane, entry: Entry, now: int) -> float:
+        """Return the response ratio of a group's first task."""
+        group = lane.groups[entry[3]]
+        task = board.ledger.tasks[group.head]
+        credit = self.values["patience"] * board.ledger.sizes.mean_ms(task.queue)
+        waited_ms = max(0, now - task.at) / 1000
+        return (waited_ms + credit) / max(1.0, self.estimate_ms(board, group.size))
+
+    def estimate_ms(self, board: Board, size: str) -> float:
+        """Return how long a task of this kind will take, as known at the last full minute."""
+        ledger = board.ledger
+        keys = ledger.at_work().get(size, ())
+        running = sorted((board.minute - ledger.tasks[key].started_at) / 1000 for key in keys)
+        return ledger.sizes.estimate_ms(size, round(self.values["known"]), running)
+
+    def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
+        """See `Distribution`."""
+        seats = board.seats
+        if not seats.free:
+            return None
+        if not seats.living(lane.bits):
+            return last_resort(board)
+        item = first(board, lane)
+        avoid = lane.avoid if lane.avoid and seats.shuns(lane.bits, lane.avoid) else ""
+        estimate, bounded = -1.0, seats.has_unlimited(lane.bits)
+        for other in seats.limited(lane.bits):
+            if other[2] == avoid or (item is not None and other > item):
+                continue
+            if bounded:
+                if estimate < 0:
+                    estimate = self.estimate_ms(board, task.size)
+                if estimate > self.longest_ms(board.ledger.record(other[2]), now):
+                    continue
+            item = other
+        return (item[2], self.name) if item else None
+
+    def longest_ms(self, record: Record, now: int) -> float:
+        """Return the longest estimate that an agent that fails often may take."""
+        prior = round(self.values["flaky_prior_h"] * HOUR)
+        return self.values["flaky"] * record.between_failures_ms(now, prior) * record.speed
+
+    def terms(self, board: Board, name: str, now: int) -> dict[str, float]:
+        """See `Distribution`."""
+        record = board.ledger.record(name)
+        moment = now // HOUR * HOUR
+        terms = {
+            "held": float(board.held(name)),
+            "utilisation": record.utilisation(moment),
+            "speed": record.speed,
+        }
+        if record.fails:
+            terms["longest_s"] = self.longest_ms(record, now) / 1000
+        return terms
+
+    def behind(self) -> str:
+        """See `Distribution`."""
+        return "busier in the last 24 hours, or idle for less time"
