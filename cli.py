@@ -25,7 +25,9 @@ COMMANDS = (
     ("approve", "plan:approve", "Say yes to a proposal or a piece of advice."),
     ("reject", "plan:reject", "Say no to a proposal or a piece of advice."),
     ("replay", "replay:replay", "Decide everything again from the log and compare."),
+    ("simulate", "simulate:simulate", "Compare distribution policies on a scenario, against simulated agents."),
     ("sql", "sql:sql", "Run one SELECT on events, tasks, workers and decisions."),
+    ("kpi", "kpi:kpi", "Show the indicators of a day and whether their targets are met."),
     ("log", "log:log", "Read the log, verify it, export it, repair it."),
     (
         "backup",
