@@ -2,29 +2,31 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Iterable
 
-import msgspec
 from nats.aio.msg import Msg
 
 from actors.agent_asks import Asks, NodeSaysNo
+from actors.agent_beats import AgentBeats
 from actors.agent_canary import Canaries
+from actors.agent_ends import Ends
 from actors.agent_memory import Memory
-from actors.agent_progress import look_at
+from actors.agent_orders import Orders
 from actors.agent_spec import AgentSpec, take_state
-from actors.agent_task import Tasks, Work, progress_of, work_of
+from actors.agent_task import Tasks
 from actors.agent_voice import Voice
-from actors.agent_words import AgentBeat, Order, Ponged, ProgramState, Question, Welcome
+from actors.agent_words import ProgramState, Question
+from actors.agent_work import Work, work_of
 from actors.connection import Connection, connect
 from actors.jetstream import JetStreamLog
-from actors.place import ClientError, knock
+from actors.place import ClientError, NodeUnreachable, knock
 from actors.process import sweep
 from actors.pull import Puller
-from actors.runner_post import ACK, WORKING, Post, tell
+from actors.runner_post import ACK, Post, tell
 from actors.version import version
 from events.agents import AgentJoined, AgentLeft
 from events.codec import decode
@@ -32,12 +34,8 @@ from events.decisions import AssignTask, Decided
 from events.log import LogError, LogRefused
 from events.subjects import LOG
 
-# A policy that pushes may hand out more than is done at once; what waits here is prolonged until its turn.
+# A policy that pushes may hand out more than is done at once.
 _QUEUE = 512
-_PROLONG_S = 4.0
-_SOON_S = 0.2
-_REFUSALS = 3
-_SHOWN = 20
 
 
 class AgentProgram:
@@ -53,10 +51,7 @@ class AgentProgram:
         self._hurry = asyncio.Event()
         self._why = ""
         self._code = 0
-        self._welcome = Welcome(beat_s=5.0)
         self._puller: Puller | None = None
-        self._number = 0
-        self._soon: asyncio.TimerHandle | None = None
         self._connection: Connection
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -65,7 +60,7 @@ class AgentProgram:
         """Work until told to stop; returns the exit code. Raises ClientError when it cannot begin."""
         lock = take_state(self.spec.state)
         try:
-            await knock(self.spec.credentials)
+            await self._knock()
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._told_to_stop, signal.Signals(number).name)
             self._connection = await connect(self.spec.credentials, f"agent-{self.spec.name}")
@@ -81,6 +76,16 @@ class AgentProgram:
             sweep(self.spec.marker, signal.SIGKILL)
             os.close(lock)
 
+    async def _knock(self) -> None:
+        try:
+            await knock(self.spec.credentials)
+        except NodeUnreachable:
+            name, url = self.spec.name, self.spec.credentials.url
+            raise ClientError(
+                f"expected {url} to know agent {name}, got a refusal; was it revoked? try elf agent add {name}",
+                1,
+            ) from None
+
     async def _live(self) -> int:
         log = JetStreamLog(self._connection)
         self.asks = Asks(self._connection, self.spec.name)
@@ -88,9 +93,24 @@ class AgentProgram:
         self.memory = Memory(self.spec.state)
         self.post = Post(self._connection)
         self.tasks = Tasks(self.spec, self.voice, self.asks, self.memory, os.getpid(), self._acknowledge)
-        self.canaries = Canaries(self.spec)
         self.post.start()
-        beating = self._loop.create_task(self._keep_beating())
+        self.ends = Ends(self.spec, self.voice, self.memory, self._acknowledge)
+        run = self.voice.run
+        self.beats = AgentBeats(
+            self.spec, run, self._connection, self.post, self._look, lambda: self._leave("refused", 1)
+        )
+        self.orders = Orders(
+            self.spec.name,
+            run,
+            self._connection,
+            self.beats,
+            Canaries(self.spec),
+            self._cancel,
+            self._wanted,
+            lambda why: self._leave(why, 1),
+            self._spawn,
+        )
+        beating = self._loop.create_task(self.beats.keep_on())
         living = self._loop.create_task(self._begin())
         stopped = self._loop.create_task(self._stop.wait())
         try:
@@ -108,10 +128,11 @@ class AgentProgram:
     async def _begin(self) -> None:
         """Settle what a run before this one left, say hello, begin to take."""
         sweep(self.spec.marker, signal.SIGKILL)
-        await self._connection.client.subscribe(f"agent.{self.spec.name}.>", cb=self._ordered)
-        self._welcome = await self.asks.hello(Question(do="hello", run=self.voice.run))
+        await self.orders.listen()
+        welcome = await self.asks.hello(Question(do="hello", run=self.voice.run))
+        self.beats.every_s = welcome.beat_s
         for kept in list(self.memory.read()):
-            tell(f"task {kept.task} of an earlier run: {await self.tasks.left(kept)}", "agent")
+            tell(f"task {kept.task} of an earlier run: {await self.ends.left(kept)}", "agent")
         joined = AgentJoined(
             agent=self.spec.name,
             run=self.voice.run,
@@ -122,9 +143,9 @@ class AgentProgram:
         )
         await self.voice.say(self.voice.envelope(joined))
         tell(f"agent {self.spec.name} is there: {self.spec.wip} task(s) at once", "agent")
-        self._beat()
-        if self._welcome.intent != "run":
-            await self._wanted(self._welcome.intent)
+        self.beats.beat()
+        if welcome.intent != "run":
+            await self._wanted(welcome.intent)
         if self._state == "working":
             await self._pull()
 
@@ -158,10 +179,8 @@ class AgentProgram:
         """Take no more, finish what runs, leave nothing unsaid."""
         if self._puller:
             await self._puller.stop()
-        self._changed()
-        for work in list(self._works.values()):
-            if work.state == "waiting":
-                self._works.pop(work.key)
+        self.beats.changed()
+        self._give_back()
         busy = self._loop.create_task(self._idle())
         hurry = self._loop.create_task(self._hurry.wait())
         if self._code:
@@ -230,10 +249,13 @@ class AgentProgram:
                 busy.add(work.key)
                 work.state = "claiming"
                 self._spawn(self._do(work))
-        self._changed()
+        self.beats.changed()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
+    def _look(self) -> tuple[ProgramState, Iterable[Work]]:
+        return self._state, self._works.values()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -243,7 +265,7 @@ class AgentProgram:
             if outcome is not None:
                 work.state = "ending"
                 self._pump()
-                await self.tasks.end(work, outcome)
+                await self.ends.end(work, outcome)
             elif work.kept.claim:
                 self.memory.forget(work.kept)
         except LogRefused as problem:
@@ -254,43 +276,13 @@ class AgentProgram:
             if self._puller:
                 self._puller.order()
 
-    # --- what the node says ------------------------------------------------------------------------------------
+    # --- what people and the node want ---------------------------------------------------------------------------
 
-    async def _ordered(self, message: Msg) -> None:
-        try:
-            order = msgspec.json.decode(message.data, type=Order)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            tell(f"expected an order of the node, got: {problem}", "agent")
-            return
-        if order.run and order.run != self.voice.run and order.do != "superseded":
-            return
-        match order.do:
-            case "ping":
-                await self._reply(message, self._pong(order.number))
-            case "canary":
-                self._spawn(self._canary(message, order))
-            case "cancel":
-                for work in list(self._works.values()):
-                    if work.given.task == order.task and work.given.queue == order.queue:
-                        tell(f"task {order.task} is not wanted any more: {order.why}", "agent")
-                        self.tasks.stop(work, "", order.why)
-            case "lost" | "gained":
-                way = "goes to" if order.do == "lost" else "comes from"
-                tell(f"task {order.task} {way} {order.other or 'nobody'}: {order.why}", "agent")
-            case "drain" | "run" | "retire":
-                await self._wanted(order.do)
-            case "superseded":
-                if order.run != self.voice.run:
-                    self._leave(f"another program of {self.spec.name} has joined", 1)
-            case "here":
-                await self._reply(message, {"ok": True})
-
-    async def _canary(self, message: Msg, order: Order) -> None:
-        await self._reply(message, await self.canaries.sing(order))
-
-    async def _reply(self, message: Msg, answer: object) -> None:
-        if message.reply:
-            await self._connection.client.publish(message.reply, msgspec.json.encode(answer))
+    def _cancel(self, queue: str, task: str, why: str) -> None:
+        for work in list(self._works.values()):
+            if (work.given.queue, work.given.task) == (queue, task):
+                tell(f"task {task} is not wanted any more: {why}", "agent")
+                self.tasks.stop(work, "", why)
 
     async def _wanted(self, intent: str) -> None:
         """Do what a person wants: drain takes no more, run goes on, retire ends when all is finished."""
@@ -301,86 +293,25 @@ class AgentProgram:
             if self._puller:
                 await self._puller.stop()
                 self._puller = None
+            self._give_back()
         elif intent == "run" and self._state == "draining":
             self._state = "working"
             await self._pull()
-        self._changed()
+        self.beats.changed()
 
-    # --- beats ---------------------------------------------------------------------------------------------------
-
-    def _pong(self, number: int) -> Ponged:
-        beat = self._make_beat()
-        return Ponged(
-            agent=beat.agent,
-            run=beat.run,
-            answers=number,
-            state=beat.state,
-            holds=beat.holds,
-            tasks=beat.tasks,
-        )
-
-    def _make_beat(self) -> AgentBeat:
-        now = self._loop.time()
-        running = [work for work in self._works.values() if work.track is not None]
-        return AgentBeat(
-            agent=self.spec.name,
-            run=self.voice.run,
-            number=self._number,
-            state=self._state,
-            wip=self.spec.wip,
-            holds=len(self._works),
-            tasks=tuple(progress_of(work, now) for work in running[:_SHOWN]),
-        )
-
-    def _changed(self) -> None:
-        if self._soon is None:
-            self._soon = self._loop.call_later(_SOON_S, self._beat)
-
-    def _beat(self) -> None:
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
-        self._number += 1
-        # Beats are worth nothing later, so none is kept for a server that is away.
-        if self._connection.client.is_connected:
-            self.post.say(f"beat.agent.{self.spec.name}", msgspec.json.encode(self._make_beat()))
-
-    async def _keep_beating(self) -> None:
-        """Beat, look at progress, prolong what waits, notice that the server refuses us."""
-        prolonged = self._loop.time()
-        while True:
-            await asyncio.sleep(min(self._welcome.beat_s, _PROLONG_S))
-            now = self._loop.time()
-            look_at(
-                {
-                    work.key: work.track
-                    for work in self._works.values()
-                    if work.track and work.track.child.lives
-                },
-                now,
-            )
-            self._beat()
-            if now - prolonged >= _PROLONG_S / 2:
-                prolonged = now
-                for work in self._works.values():
-                    if work.reply:
-                        self.post.say(work.reply, WORKING)
-            self._watch_refusals()
-
-    def _watch_refusals(self) -> None:
-        """A server that knows us no more is not worth asking for ever."""
-        refused = [text for text in self._connection.refusals if "uthoriz" in text]
-        if len(refused) >= _REFUSALS and not self._connection.client.is_connected:
-            tell(
-                f"the server refuses agent {self.spec.name}: its credentials were withdrawn;"
-                f" try elf agent add {self.spec.name}",
-                "agent",
-            )
-            self._leave("refused", 1)
+    def _give_back(self) -> None:
+        """What waits for its turn here goes to somebody else."""
+        for key, work in list(self._works.items()):
+            if work.state == "waiting":
+                del self._works[key]
+                self._spawn(self.ends.give_back(work))
 
 
 async def run_agent(spec: AgentSpec) -> int:
     """Be this agent until told to stop. Raises ClientError."""
+    # What the server refuses is told in our own words.
+    logging.getLogger("elf.nats").setLevel(logging.ERROR)
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
     try:
         return await AgentProgram(spec).run()
     except NodeSaysNo as problem:

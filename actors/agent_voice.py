@@ -70,6 +70,11 @@ class Voice:
                 raise
             return Said(found.position)
 
+    async def once(self, envelope: Envelope, queue: str, task: str, stands: int) -> Said:
+        """Append something about a task if its last event is still at `stands`. Raises Conflict, LogRefused."""
+        subject = subject_of(self.source, envelope.body)
+        return await self._append(Entry(envelope, subject, Expect(task_filter(queue, task), stands)))
+
     async def insist(
         self, envelope: Envelope, queue: str, task: str, stands: int, question: Question
     ) -> Said:

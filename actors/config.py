@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
@@ -58,13 +58,15 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "memory_gc_percent"): _PERCENT,
     (Limits, "memory_restart_percent"): _PERCENT,
     (Limits, "queue_jam_s"): _ABOVE_ZERO,
-    (Limits, "beat_lost_s"): _ABOVE_ZERO,
+    # Runners beat every five seconds, and an age below ten is never written down.
+    (Limits, "beat_lost_s"): Meta(ge=10),
     (Limits, "steady_s"): _ABOVE_ZERO,
     (Limits, "scale_utilisation"): Meta(gt=0, le=1),
     (Limits, "scale_drain_s"): _ABOVE_ZERO,
     (Limits, "scale_down_s"): _ABOVE_ZERO,
     (Limits, "scale_step_s"): _ABOVE_ZERO,
     (Limits, "renotify_s"): _ABOVE_ZERO,
+    (Limits, "queue_drain_s"): _ABOVE_ZERO,
     (Limits, "monitor_s"): _ABOVE_ZERO,
     (Limits, "agent_suspect_s"): _ABOVE_ZERO,
     (Limits, "agent_ping_s"): _ABOVE_ZERO,
@@ -114,6 +116,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     name: Name
     serve: Literal["pull", "dispatch"] = "pull"
     max_attempts: Count = 3
+    deaths: Count = 3
     timeout_s: Positive = 600.0
     overflow_to: tuple[Text, ...] = ()
 
@@ -165,7 +168,7 @@ class Worker(Struct, frozen=True, kw_only=True):
 class Canary(Struct, frozen=True, kw_only=True):
     """[agent.canary]: a task of known answer. `result` must come back; or `artefact` must exist and hold `contains`."""
 
-    payload: dict[str, object] = {}
+    payload: dict[str, Any] = {}
     result: str = ""
     artefact: PathText = ""
     contains: str = ""
@@ -323,6 +326,8 @@ class Forest(Struct, frozen=True, kw_only=True):
         )
         queue = next((q for q in self.queues if q.name == worker.queue), None)
         served = (queue.timeout_s, queue.max_attempts) if queue else None
+        if queue and served and queue.deaths != 3:
+            served = (*served, queue.deaths)
         text = canonical((process, served, self.node.timezone))
         return hashlib.sha256(text).hexdigest()[:16]
 

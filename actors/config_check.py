@@ -164,6 +164,8 @@ def _fits(value: Any, kind: mi.Type) -> bool:
         case mi.FloatType():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             return number and math.isfinite(value) and _within(value, kind)
+        case mi.AnyType():
+            return True
         case _:
             raise TypeError(f"expected a type that the schema uses, got {kind}; try adding it here")
 
