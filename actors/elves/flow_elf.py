@@ -6,12 +6,15 @@ from msgspec import Struct, field
 
 from actors.elves import Draft, View
 from actors.elves.flow_agents import watch_agents
+from actors.elves.flow_peers import skew, slow_peers
+from actors.elves.flow_speed import drain, speed
 from events.decisions import ClearAlert, RaiseAlert
 from events.envelope import Recorded
 from events.event import Event
 from events.observations import Sampled
 from projections.dispatch import Dispatch
 from projections.queues import Queue, Queues
+from projections.streams import Streams
 from projections.units import SECOND, Units
 
 # An alert is raised at the seed's number and cleared below this share of it, so that it does not flap.
@@ -26,12 +29,14 @@ class FlowState(Struct):
     queues: Queues
     units: Units
     dispatch: Dispatch = field(default_factory=Dispatch)
+    streams: Streams = field(default_factory=Streams)
     looked_at: int = 0
     look: bool = False
 
 
 class FlowElf:
-    """Rules: `backlog` (seed: alert at 100 waiting tasks) and `jam` (work waits, workers live, nothing moves).
+    """Rules: `backlog` (seed: alert at 100 waiting tasks) and `jam` (work waits, workers live, nothing moves);
+    `drain` (the backlog in time), `speed` (half of the usual, with the cause), `skew` and `slow_peer`.
 
     Of agents: `monitor` (load above 80, 300 s to a response, 5 % errors) and `silence`.
     """
@@ -49,12 +54,15 @@ class FlowElf:
         """See `Policy.fold`."""
         state.units.apply(event, view.timeline.now, view.settings)
         now = view.timeline.now
+        if isinstance(event.body, Sampled):
+            _count_dispatched(state)
         state.queues.apply(event, now, view.settings)
         state.dispatch.apply(event, now, view.timeline.epoch, view.settings)
         if isinstance(event.body, Sampled):
             state.look = now - state.looked_at >= view.settings.limits.monitor_s * SECOND
             if state.look:
                 state.looked_at = now
+        state.streams.apply(event, now, state.queues, state.units, view.settings)
 
     def decide(self, state: FlowState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
@@ -63,6 +71,10 @@ class FlowElf:
             queue = state.queues.queues[name]
             drafts.extend(self._backlog(queue, view))
             drafts.extend(self._jam(queue, state.units, view))
+            drafts.extend(drain(queue, state.streams, view))
+            drafts.extend(speed(queue, state.streams, state.units, view))
+            drafts.extend(skew(queue, state.streams, state.units, view))
+            drafts.extend(slow_peers(queue, state.streams, state.units, view))
         if state.look:
             drafts.extend(watch_agents(state.dispatch, view))
         return drafts
@@ -140,3 +152,12 @@ class FlowElf:
                 text=f"{queue.name} moves again",
                 inputs=facts,
             )
+
+
+def _count_dispatched(state: FlowState) -> None:
+    """Tell what queues hold that the node serves itself: they have no consumer that a tick could ask."""
+    for name in state.dispatch.queues:
+        queue = state.queues.get(name)
+        held = [task.held for task in state.dispatch.tasks.values() if task.queue == name]
+        queue.in_flight = sum(held)
+        queue.pending = len(held) - queue.in_flight

@@ -18,7 +18,7 @@ from actors.elves.scaling import (
     retire,
     room,
 )
-from events.decisions import ClearAlert, RaiseAlert, ScalePool
+from events.decisions import ClearAlert, Decided, RaiseAlert, ScalePool
 from events.envelope import Recorded
 from events.observations import HostSample, Sampled
 from events.settings import WorkerSettings
@@ -26,7 +26,7 @@ from events.zones import Zone, offset_at
 from projections.custody import Custody
 from projections.pace import Paces
 from projections.queues import Queues
-from projections.units import SECOND, Units
+from projections.units import SECOND, Units, worker_of
 
 START_COST = 4
 STOP_COST = 2
@@ -53,6 +53,7 @@ def blank() -> PoolsState:
 def fold(state: PoolsState, event: Recorded, view: View) -> None:
     """Take one event."""
     now = view.timeline.now
+    _remember(state, event, view)
     state.units.apply(event, now, view.settings)
     state.queues.apply(event, now, view.settings)
     state.custody.apply(event)
@@ -62,6 +63,17 @@ def fold(state: PoolsState, event: Recorded, view: View) -> None:
         for sample in event.body.queues:
             state.known[sample.queue] = now
         _wish(state, view)
+
+
+def _remember(state: PoolsState, event: Recorded, view: View) -> None:
+    """Note when a pool grew, before its new size is folded."""
+    match event.body:
+        case Decided(action=ScalePool(pool=name, units=names), mode="act"):
+            worker = worker_of(view.settings, name)
+            if worker and name in state.pools and len(names) > len(state.units.wanted(worker)):
+                state.pools[name].grown_at = view.timeline.now
+        case _:
+            return
 
 
 def _wish(state: PoolsState, view: View) -> None:

@@ -17,8 +17,10 @@ from projections.units import SECOND, Unit
 STEP = 4
 # What a pool's processes may take of the memory that is free now.
 MEMORY_SHARE = 0.8
-# On a machine that has nothing left to give, one more process only slows the others.
+# On a machine that has nothing left to give, one more process that computes only slows the others; those that wait
+# for something else may be more. Both in tenths of a percent, of all cores and of one.
 CPU_FULL = 950
+COMPUTES = 500
 TOLERANCE = 0.1
 # A smaller surplus is kept: growing and shrinking by one all day serves nobody.
 SURPLUS = 0.3
@@ -91,12 +93,12 @@ def room(host: HostSample | None, units: Sequence[Unit], count: int) -> int | No
     """Return how many processes the machine can carry; None where nobody knows. Memory: the largest of them."""
     if host is None:
         return None
-    if host.cpu >= CPU_FULL:
-        return count
-    sizes = [unit.sample.memory for unit in units if unit.alive and unit.sample and unit.sample.memory]
-    if not sizes:
+    samples = [unit.sample for unit in units if unit.alive and unit.sample and unit.sample.memory]
+    if not samples:
         return None
-    return count + int(host.memory * MEMORY_SHARE // max(sizes))
+    if host.cpu >= CPU_FULL and sum(sample.cpu for sample in samples) >= COMPUTES * len(samples):
+        return count
+    return count + int(host.memory * MEMORY_SHARE // max(sample.memory for sample in samples))
 
 
 def at_night(minute: int, start: int, end: int) -> bool:

@@ -82,16 +82,17 @@ def test_the_highest_wish_is_that_of_a_plain_list(steps: list[tuple[int, int]]) 
         assert pool.highest == max(wish for at, wish in plain if at > now - 100)
 
 
-def unit(name: str, memory: int = 0, alive: bool = True, started_at: int = 0) -> Unit:
+def unit(name: str, memory: int = 0, alive: bool = True, started_at: int = 0, cpu: int = 0) -> Unit:
     """Return a unit of the pool."""
-    sample = UnitSample(name, 1, "S", 0, memory, 1, 1, 0, 0) if memory else None
+    sample = UnitSample(name, 1, "S", cpu, memory, 1, 1, 0, 0) if memory else None
     return Unit(name, pool="w", alive=alive, started_at=started_at, sample=sample)
 
 
 def test_memory_bounds_what_the_machine_carries_and_a_full_one_carries_no_more() -> None:
     units = [unit("w-1", memory=100), unit("w-2", memory=50)]
     assert room(HostSample(100, 1000, 4000, 2), units, 2) == 10
-    assert room(HostSample(960, 1000, 4000, 2), units, 2) == 2
+    assert room(HostSample(960, 1000, 4000, 2), units, 2) == 10
+    assert room(HostSample(960, 1000, 4000, 2), [unit("w-1", memory=100, cpu=900)], 1) == 1
     assert room(None, units, 2) is None
     assert room(HostSample(100, 1000, 4000, 2), [unit("w-1")], 1) is None
 
