@@ -32,6 +32,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scale_step_s: float = 5.0
     steady_s: float = 10.0
     renotify_s: tuple[float, ...] = (900.0, 3600.0, 21600.0)
+    queue_drain_s: float = 600.0
     monitor_s: float = 60.0
     agent_suspect_s: float = 15.0
     agent_ping_s: float = 5.0

@@ -6,6 +6,7 @@ from actors.elves.flow_elf import FlowElf
 from events.agents import AgentLeft
 from events.decisions import ClearAlert, Decided, RaiseAlert
 from events.settings import Limits
+from events.tasks import TaskSubmitted
 from tests.elves.agents import Agents, of_agents
 
 
@@ -128,3 +129,17 @@ def test_the_look_comes_every_minute_and_as_often_as_the_settings_say() -> None:
     for number in range(4):
         story.take("a", f"x{number}")
     assert len(story.look(s=10).log) == 1
+
+
+def test_a_queue_that_the_node_serves_itself_has_a_backlog_too() -> None:
+    story = watched("a", limits=Limits(queue_backlog=10, high_load=1000.0))
+    for number in range(9):
+        story.say(TaskSubmitted(task=f"w{number}", queue="d"), source="client.c")
+    story.take("a", "x0")
+    raised = only(story.look(s=10).log)
+    assert (raised.rule, raised.target, raised.inputs["backlog"], raised.inputs["in_flight"]) == (
+        "backlog",
+        "d",
+        10,
+        1,
+    )
