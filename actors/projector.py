@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from msgspec import Struct
 
 from actors.archivist import Stored
 from actors.clock import Clock
 from actors.feed import Chunk, Subscription
 from actors.runtime import Actor, Watcher, tell
+from actors.tables_out import TablesOut
 from events.envelope import Malformed, Recorded
 from events.observations import Quarantined
 from projections import anchor
+from projections.published import Published
 from projections.query import run
-from projections.warehouse import Warehouse
+from projections.segments import SegmentDamaged
+from projections.warehouse import Warehouse, WarehouseError
 
 _log = logging.getLogger("elf.projector")
 
@@ -35,6 +39,12 @@ class Ask(Struct, frozen=True):
     reply: Callable[[dict[str, Any]], None]
 
 
+class Publish(Struct, frozen=True):
+    """Publish the tables for other programs; `reply` gets where and as of which position."""
+
+    reply: Callable[[dict[str, Any]], None]
+
+
 class Projector(Actor):
     """Owns the DuckDB file. Rows, checkpoint and hash move in one transaction a batch."""
 
@@ -47,6 +57,7 @@ class Projector(Actor):
         quarantine: Callable[[Quarantined], None],
         stored: Callable[[Stored], object],
         memory: str = "96MB",
+        publish_every_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__("projector", watcher)
         self._data = data
@@ -57,6 +68,7 @@ class Projector(Actor):
         self._memory = memory
         self._waiting: list[Recorded] = []
         self._timed = False
+        self._tables = TablesOut(data, clock, publish_every_s, lambda message: _tell(self.actor_ref, message))
         self._subscription: Subscription
         self.warehouse: Warehouse
 
@@ -67,6 +79,7 @@ class Projector(Actor):
         ref = self.actor_ref
         self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
         self._subscribe(self._subscription)
+        self._tables.begin()
 
     def handle(self, message: Any) -> Any:
         """Take events and questions."""
@@ -79,6 +92,13 @@ class Projector(Actor):
             case Ask():
                 self._flush()
                 self._answer(message)
+            case Publish(reply=reply):
+                self._flush()
+                self._tables.ask(self.warehouse, reply)
+            case "publish":
+                self._tables.look(self.warehouse)
+            case Published() | duckdb.Error() | OSError() | WarehouseError() | SegmentDamaged():
+                self._tables.done(message)
             case _:
                 return super().handle(message)
         return None
@@ -151,7 +171,12 @@ class Projector(Actor):
                 self._flush()
             finally:
                 self.warehouse.close()
+                self._tables.end()
 
 
 def _flush(ref: Any) -> None:
     tell(ref, "flush")
+
+
+def _tell(ref: Any, message: object) -> None:
+    tell(ref, message)

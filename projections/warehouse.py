@@ -27,6 +27,8 @@ _SET_CHECKPOINT = (
 )
 _FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 TABLES_KEY, VIEWS_KEY = "tables", "views"
+PUBLISHED = "kpi"
+"""The folder beside the file that copies may be written to, and no other."""
 
 
 class WarehouseError(Exception):
@@ -318,7 +320,6 @@ def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.D
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
-        "enable_external_access": False,
         "python_enable_replacements": False,
         "preserve_insertion_order": False,
         "memory_limit": memory,
@@ -327,6 +328,9 @@ def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.D
     try:
         connection = duckdb.connect(str(path), read_only=read_only, config=config)
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        folder = str(path.absolute().parent / PUBLISHED).replace("'", "''")
+        connection.execute(f"SET GLOBAL allowed_directories = ['{folder}/']")
+        connection.execute("SET GLOBAL enable_external_access = false")
         connection.execute("SET GLOBAL lock_configuration = true")
     except duckdb.Error as problem:
         if "lock" in str(problem) and path.exists():

@@ -72,6 +72,23 @@ class Reading:
                 self._warehouse = open_file(self.place, problem)
         return self._ask_file(self._warehouse, sql, params, limit)
 
+    def publish(self) -> dict[str, Any]:
+        """Have the tables published for other programs; returns `path` and `position`. Raises like `ask`."""
+
+        async def ask() -> dict[str, Any]:
+            client = await Client.open(self.place, "operator")
+            try:
+                return await client.ask("publish", {}, timeout=120.0)
+            finally:
+                await client.close()
+
+        try:
+            answer = self._runner.run(ask())
+        except NodeUnreachable as problem:
+            open_file(self.place, problem).close()
+            answer = _publish_file(problem, self.place)
+        return {name: answer[name] for name in ("path", "position", "seconds")}
+
     def _ask_node(self, sql: str, params: Sequence[object], limit: int) -> Answer:
         body = {"sql": sql, "params": list(params), "limit": limit}
 
@@ -120,6 +137,19 @@ def open_file(place: Place, problem: NodeUnreachable) -> "Warehouse":
         raise Failure(str(damaged), Exit.DAMAGED) from damaged
     except WarehouseError:  # of another release: nobody holds it, so its tables may be made again
         return _bring_up_to_date(path)
+
+
+def _publish_file(problem: NodeUnreachable, place: Place) -> dict[str, Any]:
+    """Publish a stopped folder's tables."""
+    from projections.published import publish
+    from projections.segments import Segments
+    from projections.warehouse import Warehouse
+
+    if place.data is None:
+        raise problem
+    with Warehouse.open(place.data / WAREHOUSE) as warehouse:
+        done = publish(warehouse, Segments(place.data))
+    return {"path": str(done.path), "position": done.position, "seconds": done.seconds}
 
 
 def _bring_up_to_date(path: Path) -> "Warehouse":

@@ -8,7 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from actors.faces.console.failure import Exit, Failure
-from actors.faces.console.options import HERE, WhereOption
+from actors.faces.console.options import HERE, Where, WhereOption
 from actors.faces.console.output import note, show_json, show_table
 from actors.faces.console.reading import Answer, Reading
 
@@ -16,12 +16,13 @@ _NUMBERS = ("INT", "FLOAT", "DOUBLE", "DECIMAL")
 
 
 def sql(
-    query: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    query: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     /,
     *,
     format: Literal["table", "csv", "json"] = "table",
     limit: Annotated[int, Parameter(name=["--limit", "-n"])] = 1000,
     json: bool = False,
+    snapshot: bool = False,
     where: WhereOption = HERE,
 ) -> int:
     """Run one SELECT on the events, tasks, workers and decisions; docs/sql.md lists every view.
@@ -36,7 +37,13 @@ def sql(
         At most so many rows; stderr tells when there were more.
     json
         The same as --format json.
+    snapshot
+        Instead of a query: publish all tables and views as a DuckDB file of their own, and print its path.
     """
+    if snapshot:
+        return _publish(query, json, where)
+    if not query:
+        raise Failure('expected a query, got none; try elf sql "FROM kpi_daily"')
     if limit < 1:
         raise Failure(f"expected --limit of at least 1, got {limit}")
     text = sys.stdin.read() if query == "-" else query
@@ -51,6 +58,18 @@ def sql(
         show_table(answer.columns, [[_cell(value) for value in row] for row in answer.rows], numbers)
     if answer.truncated:
         note(f"more rows than {limit}; try --limit or a LIMIT in the query")
+    return Exit.FINE
+
+
+def _publish(query: str, json: bool, where: Where) -> int:
+    if query:
+        raise Failure("expected a query or --snapshot, got both")
+    with Reading(where.place()) as reading:
+        answer = reading.publish()
+    if json:
+        show_json(answer)
+    else:
+        print(answer["path"])
     return Exit.FINE
 
 
