@@ -35,15 +35,21 @@ ROOT = Path(__file__).parents[1]
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
+# A start that lasts says where it hangs.
 _PROGRAM = """
+import faulthandler
 import sys
 from pathlib import Path
+faulthandler.dump_traceback_later(15)
 from actors.config_errors import ConfigErrors
 from actors.ground import GroundError
 from actors.node import log_to_stderr, run_node
 log_to_stderr()
+def ready(url):
+    faulthandler.cancel_dump_traceback_later()
+    print("READY", url, flush=True)
 try:
-    code = run_node(Path(sys.argv[1]), ready=lambda url: print("READY", url, flush=True))
+    code = run_node(Path(sys.argv[1]), ready=ready)
 except (ConfigErrors, GroundError) as problem:
     print(problem, file=sys.stderr)
     code = 2

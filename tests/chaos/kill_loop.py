@@ -201,7 +201,7 @@ async def _one(
         if node.process and node.process.returncode is not None:
             figures.node_failures += 1
             node.process = None
-            await node.start()
+            await node.start(_RECOVERY_S)
         assert time.monotonic() - struck < _RECOVERY_S, f"no task was finished after: {name} ({phase})"
         await asyncio.sleep(0.005)
     took = time.monotonic() - struck

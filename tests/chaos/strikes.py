@@ -20,6 +20,8 @@ from tests.real_node import RealNode
 
 UNITS = ("w-1", "w-2")
 _MOMENT_S = 10.0
+# On a machine that does much else.
+_START_S = 60.0
 # Archive work and snapshots come by the number of events.
 _HISTORY_S = 45.0
 
@@ -68,7 +70,7 @@ class Strikes:
     async def node_leading(self) -> str:
         await asyncio.sleep(self._chance.uniform(0.0, 0.5))
         await self._fell()
-        await self._node.start()
+        await self._node.start(_START_S)
         return "leading"
 
     async def node_starting(self) -> str:
@@ -81,7 +83,7 @@ class Strikes:
         ready = line.done()
         await self._node.kill9()
         await line
-        await self._node.start()
+        await self._node.start(_START_S)
         return "leading" if ready else "starting"
 
     async def node_stopping(self) -> str:
@@ -96,7 +98,7 @@ class Strikes:
             hit(process.pid)
         await ended
         self._node.process = None
-        await self._node.start()
+        await self._node.start(_START_S)
         return "" if stopped else "stopping"
 
     async def node_at(self, kind: type[Event], phase: str) -> str:
@@ -109,7 +111,7 @@ class Strikes:
             self._hit_runner(self._chance.choice(UNITS))
         found = await struck
         await self._fell()
-        await self._node.start()
+        await self._node.start(_START_S)
         return phase if found else "leading"
 
     async def node_ordering(self) -> str:
@@ -165,7 +167,7 @@ class Strikes:
         found = await strike_at(place, sign, self._kill, _HISTORY_S)
         await self._fell()
         name = phase() if found else ""
-        await self._node.start()
+        await self._node.start(_START_S)
         return name or "leading"
 
     def _hit_node(self, _: Recorded) -> None:
