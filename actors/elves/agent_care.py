@@ -134,7 +134,7 @@ def _suspect(agent: Agent, trouble: tuple[str, str, dict[str, Any]]) -> Iterator
 
 
 def _probe(agent: Agent, facts: dict[str, Any]) -> Iterator[Draft]:
-    yield draft("ping", agent, MarkAgent(state="probing"), "suspect", "is asked whether it is there", facts)
+    yield draft("suspect", agent, MarkAgent(state="probing"), "suspect", "is asked whether it is there", facts)
     yield draft("ping", agent, PingAgent(number=1), "suspect", "is pinged, number 1", facts)
 
 

@@ -52,10 +52,10 @@ def _down(agent: Agent, record: Record, view: View) -> Iterator[Draft]:
         return
     facts = {"cause": record.cause, "failures": record.failures}
     if _back(agent, record):
-        yield draft("verify", agent, MarkAgent(state="recovering"), "came_back", "is there again", facts)
+        yield draft("recover", agent, MarkAgent(state="recovering"), "came_back", "is there again", facts)
         yield canary(agent, "came_back", "is asked to prove that it works", facts)
     else:
-        yield draft("restart", agent, MarkAgent(state="recovering"), "lost", "is to be brought back", facts)
+        yield draft("recover", agent, MarkAgent(state="recovering"), "lost", "is to be brought back", facts)
         yield _restart(agent, facts)
 
 

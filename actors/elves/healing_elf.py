@@ -53,7 +53,7 @@ class HealingState(Struct):
 class HealingElf:
     """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
 
-    Of agents: suspect, ping, down, restart, verify, probation, promote, pause, black_hole, shared_cause.
+    Of agents: suspect, ping, down, recover, restart, verify, probation, promote, pause, black_hole, shared_cause.
     """
 
     name = "healing"

@@ -26,7 +26,7 @@ def test_a_silent_agent_is_suspect_after_15_s_pinged_three_times_5_s_apart_and_d
     story.look(s=15)
     assert story.log == []
     story.look(s=5)
-    assert story.told("a") == ["suspect suspect", "ping probing", "ping PingAgent"]
+    assert story.told("a") == ["suspect suspect", "suspect probing", "ping PingAgent"]
     assert story.wip("a") == 0
     suspicion = story.log[0]
     assert (suspicion.reason, suspicion.inputs["silent_ms"], suspicion.inputs["patience_ms"]) == (
@@ -74,7 +74,7 @@ def test_a_closed_connection_is_probed_at_once() -> None:
     story = Agents("a")
     story.closed.add("a")
     story.look()
-    assert story.told("a") == ["suspect suspect", "ping probing", "ping PingAgent"]
+    assert story.told("a") == ["suspect suspect", "suspect probing", "ping PingAgent"]
     assert story.log[0].reason == "closed"
     story.answer(story.asked(), passed=False)
     # Nobody listens: the refusal comes at once, the next ping comes after its time all the same.

@@ -149,7 +149,7 @@ def test_a_canary_that_fails_keeps_it_out_and_there_is_one_canary_for_each_recov
     assert story.look(s=55).told("a").count("verify VerifyAgent") == 1
     # It answered all the time, so to hear of it proves nothing: it is restarted.
     story.look(s=10)
-    assert story.told("a")[-2:] == ["restart recovering", "restart RestartAgent"]
+    assert story.told("a")[-2:] == ["recover recovering", "restart RestartAgent"]
 
 
 def test_one_of_three_may_be_on_probation_at_a_time() -> None:
