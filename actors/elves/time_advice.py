@@ -80,7 +80,7 @@ def maintenance(
     now = view.timeline.now
     zone = zone_of(view.settings)
     known = sum(len(values) >= 2 for values in hours.busy.values())
-    if known < KNOWN:
+    if known < KNOWN or not any(any(values) for values in hours.busy.values()):
         return
     taken = _clocks(reminders, jobs, now)
     best: tuple[float, int] | None = None
