@@ -325,7 +325,9 @@ class Forest(Struct, frozen=True, kw_only=True):
             night=None,
         )
         queue = next((q for q in self.queues if q.name == worker.queue), None)
-        served = (queue.timeout_s, queue.max_attempts) if queue else None
+        served: tuple[float, ...] | None = (queue.timeout_s, queue.max_attempts) if queue else None
+        if queue and served and queue.deaths != 3:
+            served = (*served, queue.deaths)
         if queue and served and queue.deaths != 3:
             served = (*served, queue.deaths)
         text = canonical((process, served, self.node.timezone))

@@ -95,6 +95,7 @@ def _spec(
         concurrency=worker.concurrency,
         timeout_s=queue.timeout_s,
         max_attempts=queue.max_attempts,
+        deaths=queue.deaths,
         stop_wait_s=worker.stop_wait_s,
         ack_wait_s=ACK_WAIT_S,
         spool=str(spool),

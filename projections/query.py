@@ -116,7 +116,7 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def explain(problem: Exception, sql: str) -> str:
-    """Return DuckDB's error in one or two lines: what is wrong, where, and what was perhaps meant."""
+    """Return DuckDB's error in one line: what is wrong, where, and what was perhaps meant."""
     text = str(problem).strip()
     place = _WHERE.search(text)
     lines = [line.strip() for line in text.split("\n\nLINE ", 1)[0].splitlines() if line.strip()]
@@ -135,7 +135,7 @@ def explain(problem: Exception, sql: str) -> str:
         first += f" (line {place[1]}{known})"
     if (near := _NEAR.search(first)) and not hints:
         hints = _meant(sql, near[1])
-    return "\n".join([first, *hints[:1]])
+    return "; ".join([first, *hints[:1]])
 
 
 def _meant(sql: str, near: str) -> list[str]:

@@ -18,6 +18,7 @@ def test_from_a_death_to_its_end(
         until(lambda: len(elf("dlq", "list", "--json").json) == 3, "three dead letters")
         assert [row["id"] for row in elf("dlq", "list", "--json", "-n", "2").json] == ["c", "b"]
         assert elf("dlq", "list", "--json", "--queue", "slow").json == []
+        assert elf("dlq", "list", "--queue", "slow").out == "no dead letters in queue slow\n"
         assert "exit code 1: summing" in elf("dlq", "list").out
         shown = elf("dlq", "show", "a").out
         assert shown.startswith("task  a\nqueue  sums\nattempts  1\ndeaths  0\nerror  error: exit code 1:")

@@ -125,7 +125,7 @@ def test_what_writes_or_leaves_the_file_is_refused(
     before = run(cursor, tables)
     with pytest.raises(QueryError) as refused:
         run(cursor, sql.format(out=tmp_path / "out", file=file, folder=tmp_path))
-    assert len(str(refused.value).splitlines()) <= 2
+    assert len(str(refused.value).splitlines()) == 1
     assert "secret\n" not in str(refused.value)
     assert sorted(tmp_path.iterdir()) == here
     assert run(cursor, tables) == before
@@ -142,14 +142,14 @@ def test_a_variable_of_the_program_is_no_table(cursor: duckdb.DuckDBPyConnection
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("FROM taks", 'Table with name taks does not exist! (line 1, column 6)\nDid you mean "tasks"?'),
+        ("FROM taks", 'Table with name taks does not exist! (line 1, column 6); Did you mean "tasks"?'),
         (
             "SELECT\n  id,\n  stat\nFROM tasks",
-            '"stat" not found in FROM clause! (line 3, column 3)\nCand',
+            '"stat" not found in FROM clause! (line 3, column 3); Cand',
         ),
-        ("selct 1", 'syntax error at or near "selct" (line 1, column 1)\nDid you mean "select" for "selct"?'),
-        ("SELECT * FORM tasks", '(line 1, column 15)\nDid you mean "from" for "form"?'),
-        ("SELECT floot(1)", 'floot does not exist! (line 1, column 8)\nDid you mean "floor"?'),
+        ("selct 1", 'syntax error at or near "selct" (line 1, column 1); Did you mean "select" for "selct"?'),
+        ("SELECT * FORM tasks", '(line 1, column 15); Did you mean "from" for "form"?'),
+        ("SELECT floot(1)", 'floot does not exist! (line 1, column 8); Did you mean "floor"?'),
         ("SELECT error('mine')", "Invalid Input Error: mine"),
         ("COPY tasks TO 'x'", "expected one SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or"),
     ],
@@ -160,7 +160,7 @@ def test_errors_say_what_where_and_what_was_meant(
     with pytest.raises(QueryError) as refused:
         run(cursor, sql)
     assert said in str(refused.value)
-    assert len(str(refused.value).splitlines()) <= 2
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_values_are_such_as_json_holds(cursor: duckdb.DuckDBPyConnection) -> None:

@@ -66,6 +66,9 @@ def list_(
         ]
         for row in rows
     ]
+    if not rows:
+        print("no dead letters" + (f" in queue {queue}" if queue else ""))
+        return Exit.FINE
     headings = ["task", "queue", "type", "worker", "attempts", "deaths", "failure", "died", "error"]
     show_table(headings, cells, numbers=(4, 5))
     return Exit.FINE
