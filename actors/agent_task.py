@@ -112,7 +112,8 @@ class Tasks:
             code = await ended
         finally:
             timer.cancel()
-            child.kill()
+            if child.lives:
+                child.kill()
         spent = round((self._loop.time() - begun) * 1000)
         return self._doomed(work, spent) if work.unwanted() else outcome_of(code, child, spent)
 
