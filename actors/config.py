@@ -328,8 +328,6 @@ class Forest(Struct, frozen=True, kw_only=True):
         served: tuple[float, ...] | None = (queue.timeout_s, queue.max_attempts) if queue else None
         if queue and served and queue.deaths != 3:
             served = (*served, queue.deaths)
-        if queue and served and queue.deaths != 3:
-            served = (*served, queue.deaths)
         text = canonical((process, served, self.node.timezone))
         return hashlib.sha256(text).hexdigest()[:16]
 
