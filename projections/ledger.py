@@ -1,5 +1,6 @@
 """What waits, who has what, whose word counts: the transitions of tasks and agents, with or without a log."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -37,6 +38,7 @@ class Ledger(Struct, dict=True):
 
     agents: Agents = field(default_factory=lambda: Agents({}))
     order: list[str] = field(default_factory=list)
+    resorts: list[str] = field(default_factory=list)
     queues: dict[str, int] = field(default_factory=dict)
     timeouts: dict[str, float] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -53,6 +55,8 @@ class Ledger(Struct, dict=True):
                 self.agents.agents[item.name] = Agent(item.name, item)
         named = [item.name for item in settings.agents]
         self.order = named + sorted(set(self.agents.agents) - set(named))
+        resorts = [(item.fallback, item.name) for item in settings.agents if item.fallback]
+        self.resorts = [name for _, name in sorted(resorts)]
         served = [queue for queue in settings.queues if queue.serve == "dispatch"]
         self.queues = {queue.name: queue.max_attempts for queue in served}
         self.timeouts = {queue.name: queue.timeout_s for queue in served}
@@ -229,14 +233,14 @@ class Ledger(Struct, dict=True):
                     found[task.agent] = found.get(task.agent, 0) + 1
         return found
 
-    def at_work(self) -> dict[str, dict[str, None]]:
-        """Return the keys of the tasks that run, by the size of their kind."""
-        found: dict[str, dict[str, None]] | None = self.__dict__.get("at_work_by")
+    def at_work(self) -> dict[str, list[tuple[int, str]]]:
+        """Return since when which tasks run, the longest first, by the size of their kind."""
+        found: dict[str, list[tuple[int, str]]] | None = self.__dict__.get("at_work_by")
         if found is None:
             found = self.__dict__["at_work_by"] = {}
             for key, task in self.tasks.items():
                 if task.state == "running":
-                    found.setdefault(task.size, {})[key] = None
+                    insort(found.setdefault(task.size, []), (task.started_at, key))
         return found
 
     def watch(self, watcher: Watcher) -> None:
@@ -257,9 +261,9 @@ class Ledger(Struct, dict=True):
 
     def _stopped(self, task: Task) -> None:
         at_work = self.at_work()
-        keys = at_work[task.size]
-        del keys[task.key]
-        if not keys:
+        tasks = at_work[task.size]
+        del tasks[bisect_left(tasks, (task.started_at, task.key))]
+        if not tasks:
             del at_work[task.size]
         self._tell_size(task.size)
 
@@ -327,7 +331,7 @@ class Ledger(Struct, dict=True):
         self.held().setdefault(task.agent, {})[task.key] = None
         if task.state == "running":
             self.claims()[task.agent] = self.claims().get(task.agent, 0) + 1
-            self.at_work().setdefault(task.size, {})[task.key] = None
+            insort(self.at_work().setdefault(task.size, []), (task.started_at, task.key))
             self._tell_size(task.size)
         self._tell_agent(task.agent)
 

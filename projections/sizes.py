@@ -1,6 +1,7 @@
 """How long tasks of a kind take: learned from those that finished, and from those that run for longer already."""
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -65,13 +66,14 @@ class Sizes(Struct):
     def estimate_ms(self, name: str, known: int, running_ms: Iterable[float] = ()) -> float:
         """Return what a task of `queue/kind` will take; a guess where fewer than `known` of the kind finished.
 
-        Tasks of the kind that run already for longer than that count as if they had just ended.
+        Tasks of the kind that run already for longer than that count as if they had just ended; the longest comes
+        first.
         """
         size = self.kinds.get(name)
         if size is None:
             return 0.0
         mean = size.mean if size.count >= known else size.guess
-        longer = [ms for ms in running_ms if ms > mean]
+        longer = list(takewhile(lambda ms: ms > mean, running_ms))
         if not longer:
             return mean
         count = len(size.last) if size.count >= known else 1

@@ -21,9 +21,7 @@ _WHY = {
 
 def policy_of(dispatch: Dispatch, settings: DistributionSettings) -> Distribution:
     """Return the policy in force, kept beside the fold. What no release knows counts as the default."""
-    agents = dispatch.agents.agents.values()
-    resorts = [(agent.settings.fallback, agent.name) for agent in agents if agent.settings.fallback]
-    resort = min(resorts)[1] if resorts else ""
+    resort = dispatch.resorts[0] if dispatch.resorts else ""
     kept: tuple[DistributionSettings, str, Distribution] | None = dispatch.__dict__.get("policy")
     if kept and kept[0] == settings and kept[1] == resort:
         return kept[2]

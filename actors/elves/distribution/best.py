@@ -1,7 +1,7 @@
 """Short tasks first, but none for ever: by how long a task has waited in proportion to how long it will take."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import log2
 from typing import Any
 
@@ -110,10 +110,12 @@ class PullBest(Distribution):
 
     def estimate_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take, as known at the last full minute."""
-        ledger = board.ledger
-        keys = ledger.at_work().get(size, ())
-        running = sorted((board.minute - ledger.tasks[key].started_at) / 1000 for key in keys)
-        return ledger.sizes.estimate_ms(size, round(self.values["known"]), running)
+        known = board.estimates.get(size)
+        if known is None:
+            known = board.estimates[size] = board.ledger.sizes.estimate_ms(
+                size, round(self.values["known"]), _running_ms(board, size)
+            )
+        return known
 
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
         """See `Distribution`."""
@@ -157,3 +159,9 @@ class PullBest(Distribution):
     def behind(self) -> str:
         """See `Distribution`."""
         return "busier in the last 24 hours, or idle for less time"
+
+
+def _running_ms(board: Board, size: str) -> Iterator[float]:
+    """Yield for how long tasks of this kind have been running, the longest first."""
+    for started_at, _ in board.ledger.at_work().get(size, ()):
+        yield (board.minute - started_at) / 1000

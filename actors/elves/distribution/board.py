@@ -88,6 +88,7 @@ class Board:
         self._stale = True
         self._slot = -1
         self.minute = -1
+        self.estimates: dict[str, float] = {}
         self._order: dict[str, int] = {}
         self._tasks: dict[str, None] = {}
         self._agents: dict[str, None] = {}
@@ -107,6 +108,7 @@ class Board:
     def size(self, name: str) -> None:
         """See `Watcher`."""
         self._sizes[name] = None
+        self.estimates.pop(name, None)
 
     def everything(self) -> None:
         """See `Watcher`."""
@@ -193,6 +195,7 @@ class Board:
             # What runs may turn out to be longer than it was taken for.
             self.minute = minute
             self._sizes.update(dict.fromkeys(self.ledger.at_work()))
+            self.estimates = {}
         while self._timers and self._timers[0][0] <= now:
             _, what, name = self._timers.pop(0)
             (self._agents if what == "agent" else self._tasks)[name] = None

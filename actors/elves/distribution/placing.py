@@ -109,11 +109,4 @@ def first(board: Board, lane: Lane) -> Item | None:
 
 def last_resort(board: Board) -> tuple[str, str] | None:
     """Return the first agent in the order of last resort that is there and not full."""
-    agents = board.ledger.agents.agents
-    named = sorted(
-        (agent.settings.fallback, name) for name, agent in agents.items() if agent.settings.fallback
-    )
-    for _, name in named:
-        if board.seats.is_free(name):
-            return name, "fallback"
-    return None
+    return next(((name, "fallback") for name in board.ledger.resorts if board.seats.is_free(name)), None)
