@@ -1,0 +1,91 @@
+"""Each unit's memory of its last hours, thinned to five minutes, with the work it did meanwhile."""
+
+from statistics import median
+
+from msgspec import Struct, field
+
+from events.envelope import Recorded
+from events.observations import Sampled
+from events.outcomes import WorkerStartOrdered
+from projections.units import Units
+
+SLOT_US = 300_000_000
+# Six hours and what two further windows need.
+KEPT = 90
+# Within a slot at most one value in so many microseconds is kept.
+_EVERY = 15_000_000
+
+
+class Point(Struct, frozen=True, array_like=True):
+    """Five minutes of one unit: least and median memory in bytes, tasks ended so far in its generation."""
+
+    slot: int
+    low: float
+    middle: float
+    done: int
+
+
+class Memory(Struct):
+    """One generation's memory; `began` is the slot it was started in, a slot five minutes since 1970."""
+
+    generation: int = 0
+    began: int = 0
+    slot: int = 0
+    seen_at: int = 0
+    done: int = 0
+    values: list[float] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+
+    def restart(self, generation: int, now: int) -> None:
+        """Begin another generation: what the old one used says nothing about it."""
+        self.generation, self.began = generation, now // SLOT_US
+        self.slot = self.done = 0
+        self.values.clear()
+        self.points.clear()
+
+    def observe(self, now: int, value: float, done: int) -> bool:
+        """Take a value at forest time `now`; tell whether it closed a slot."""
+        slot = now // SLOT_US
+        closed = bool(self.slot) and slot > self.slot and bool(self.values)
+        if closed:
+            self.points.append(Point(self.slot, min(self.values), float(median(self.values)), self.done))
+            del self.points[:-KEPT]
+        if slot != self.slot:
+            self.slot, self.seen_at = slot, 0
+            self.values.clear()
+        self.done = done
+        if now - self.seen_at >= _EVERY:
+            self.values.append(value)
+            self.seen_at = now
+        return closed
+
+
+class Growth(Struct):
+    """All units by name; `closed` are those for whom the last event closed a slot."""
+
+    units: dict[str, Memory] = {}
+    closed: list[str] = field(default_factory=list)
+
+    def apply(self, event: Recorded, now: int, units: Units) -> None:
+        """Fold one event. Call after the units have folded it."""
+        self.closed.clear()
+        match event.body:
+            case WorkerStartOrdered(unit=name, generation=generation):
+                self._get(name).restart(generation, now)
+            case Sampled():
+                for unit in units.units.values():
+                    if not unit.alive or unit.sample is None or unit.sample.status == "?":
+                        continue
+                    memory = self._get(unit.name)
+                    if memory.generation != unit.generation:
+                        memory.restart(unit.generation, now)
+                    if memory.observe(now, float(unit.sample.memory), unit.done_in_generation):
+                        self.closed.append(unit.name)
+            case _:
+                return
+
+    def _get(self, name: str) -> Memory:
+        memory = self.units.get(name)
+        if memory is None:
+            memory = self.units[name] = Memory()
+        return memory
