@@ -240,6 +240,11 @@ def _units(forest: Forest, sheet: Sheet) -> None:
             if other != worker.name:
                 what = f"process names unlike those of {other}"
                 sheet.add(("worker", number, "name"), what, unit, f'name = "{worker.name}_2"')
+    for number, agent in enumerate(forest.agents):
+        # What is decided about one of them is known by this name alone.
+        if agent.name in owner:
+            what = f"a name unlike that of a process of {owner[agent.name]}"
+            sheet.add(("agent", number, "name"), what, agent.name, f'name = "{agent.name}_agent"')
 
 
 def _numbers(forest: Forest, sheet: Sheet) -> None:
