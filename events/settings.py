@@ -47,6 +47,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     agent_lag_ms: int = 1000
     agent_shared_s: float = 120.0
     agent_cap_s: float = 600.0
+    leak_slot_s: float = 300.0
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Each unit's memory of its last hours, thinned to five minutes, with the work it did meanwhile."""
+"""Each unit's memory of its last hours, thinned to a point every five minutes, with the work it did meanwhile."""
 
 from statistics import median
 
@@ -12,12 +12,12 @@ from projections.units import Units
 SLOT_US = 300_000_000
 # Six hours and what two further windows need.
 KEPT = 90
-# Within a slot at most one value in so many microseconds is kept.
-_EVERY = 15_000_000
+# Of a slot at most so many values are kept.
+_VALUES = 20
 
 
 class Point(Struct, frozen=True, array_like=True):
-    """Five minutes of one unit: least and median memory in bytes, tasks ended so far in its generation."""
+    """One slot of one unit: least and median memory in bytes, tasks ended so far in its generation."""
 
     slot: int
     low: float
@@ -26,9 +26,10 @@ class Point(Struct, frozen=True, array_like=True):
 
 
 class Memory(Struct):
-    """One generation's memory; `began` is the slot it was started in, a slot five minutes since 1970."""
+    """One generation's memory; slots of `width` microseconds count from 1970, `began` is the one it was started in."""
 
     generation: int = 0
+    width: int = SLOT_US
     began: int = 0
     slot: int = 0
     seen_at: int = 0
@@ -38,14 +39,14 @@ class Memory(Struct):
 
     def restart(self, generation: int, now: int) -> None:
         """Begin another generation: what the old one used says nothing about it."""
-        self.generation, self.began = generation, now // SLOT_US
+        self.generation, self.began = generation, now // self.width
         self.slot = self.done = 0
         self.values.clear()
         self.points.clear()
 
     def observe(self, now: int, value: float, done: int) -> bool:
         """Take a value at forest time `now`; tell whether it closed a slot."""
-        slot = now // SLOT_US
+        slot = now // self.width
         closed = bool(self.slot) and slot > self.slot and bool(self.values)
         if closed:
             self.points.append(Point(self.slot, min(self.values), float(median(self.values)), self.done))
@@ -54,7 +55,7 @@ class Memory(Struct):
             self.slot, self.seen_at = slot, 0
             self.values.clear()
         self.done = done
-        if now - self.seen_at >= _EVERY:
+        if now - self.seen_at >= self.width // _VALUES:
             self.values.append(value)
             self.seen_at = now
         return closed
@@ -66,18 +67,21 @@ class Growth(Struct):
     units: dict[str, Memory] = {}
     closed: list[str] = field(default_factory=list)
 
-    def apply(self, event: Recorded, now: int, units: Units) -> None:
-        """Fold one event. Call after the units have folded it."""
+    def apply(self, event: Recorded, now: int, units: Units, width: int = SLOT_US) -> None:
+        """Fold one event; a slot is `width` microseconds long. Call after the units have folded it."""
         self.closed.clear()
         match event.body:
             case WorkerStartOrdered(unit=name, generation=generation):
-                self._get(name).restart(generation, now)
+                memory = self._get(name)
+                memory.width = width
+                memory.restart(generation, now)
             case Sampled():
                 for unit in units.units.values():
                     if not unit.alive or unit.sample is None or unit.sample.status == "?":
                         continue
                     memory = self._get(unit.name)
-                    if memory.generation != unit.generation:
+                    if memory.generation != unit.generation or memory.width != width:
+                        memory.width = width
                         memory.restart(unit.generation, now)
                     if memory.observe(now, float(unit.sample.memory), unit.done_in_generation):
                         self.closed.append(unit.name)

@@ -4,7 +4,8 @@ Slow: over six hours of five-minute medians Mann-Kendall with p < 0.01, at least
 limit within 48 hours, in three windows half an hour apart. Fast: over 45 to 90 minutes of minima z >= 3.5, at least 24
 points an hour and 5 points in all, hardly slower in the last third, four times in a row. Levels: `watch` grows;
 `suspect` grows though no more tasks are done, or beyond what they explain; `confirmed` kept its memory when it was
-asked to collect garbage, or cannot be asked.
+asked to collect garbage, or cannot be asked. All times are those of five-minute slots and shrink with
+`limits.leak_slot_s`, an hour being twelve slots.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from events.envelope import Recorded
 from events.outcomes import EffectFailed
 from events.reminders import RequestAnswered
 from events.settings import Settings
-from projections.growth import SLOT_US, Growth, Memory, Point
+from projections.growth import Growth, Memory, Point
 from projections.units import Units, worker_of
 
 Level = Literal["watch", "suspect", "confirmed"]
@@ -94,7 +95,7 @@ class Leaks(Struct):
 
     def apply(self, event: Recorded, now: int, units: Units, settings: Settings) -> None:
         """Fold one event. Call after the units have folded it."""
-        self.growth.apply(event, now, units)
+        self.growth.apply(event, now, units, max(1000, round(settings.limits.leak_slot_s * 1e6)))
         match event.body:
             case Decided(action=Remind(unit=name, request="gc"), mode="act") if name in self.watched:
                 self.watched[name].asked = event.id
@@ -210,10 +211,10 @@ def _leak(
         path=path,
         points_per_h=round(rate, 3),
         percent=round(percent, 1),
-        full_at=slot * SLOT_US + int(hours * 3_600_000_000),
+        full_at=slot * memory.width + int(hours * _HOUR * memory.width),
         z=round(z, 2),
         grown=round(grown, 3),
-        since=since * SLOT_US,
+        since=since * memory.width,
     )
 
 
@@ -229,7 +230,7 @@ def _raised(found: Leak, watch: Watch, memory: Memory, asked: bool, now: int) ->
 
 def _unexplained(found: Leak, memory: Memory) -> bool:
     """Tell whether memory grows though no more tasks are done than before, or beyond what these explain."""
-    points = [point for point in memory.points if point.slot * SLOT_US >= found.since]
+    points = [point for point in memory.points if point.slot * memory.width >= found.since]
     work = [float(second.done - first.done) for first, second in pairwise(points)]
     if len(work) < _FAST_LEAST - 1 or trend(work).z < _SLOW_Z:
         return True
