@@ -127,17 +127,13 @@ class Record(Struct, omit_defaults=True):
 
     def busy_ms(self, now: int) -> int:
         """Return the busy time within the last 24 hours, in whole hours."""
-        hour = now // HOUR
-        if hour <= self.hour:
-            return sum(self.busy)
-        return sum(self.busy[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
+        return self._within(self.busy, now // HOUR)
 
     def utilisation(self, now: int) -> float:
         """Return the busy share of its time up, in whole hours of the last 24 and at least one."""
         hour = max(now // HOUR, self.hour)
-        away = sum(self.away[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
         known = min(_HOURS, hour - self.since // HOUR + 1) * (HOUR // 1000)
-        return self.busy_ms(now) / max(HOUR // 1000, known - away)
+        return self._within(self.busy, hour) / max(HOUR // 1000, known - self._within(self.away, hour))
 
     def fails_faded(self, now: int) -> float:
         """Return how often it failed lately."""
@@ -176,6 +172,12 @@ class Record(Struct, omit_defaults=True):
             self.failed *= faded
             self.responded_s *= faded
             self.at = now
+
+    def _within(self, hours: list[int], hour: int) -> int:
+        """Sum up the 24 hours that end with this one."""
+        if hour <= self.hour:
+            return sum(hours)
+        return sum(hours[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
 
     def _turn(self, hour: int) -> None:
         """Empty the hours that nobody wrote to since."""

@@ -194,7 +194,7 @@ class Board:
         if minute != self.minute:
             # What runs may turn out to be longer than it was taken for.
             self.minute = minute
-            self._sizes.update(dict.fromkeys(self.ledger.at_work()))
+            self._sizes.update((size, None) for size in self.ledger.at_work() if self.lanes.holds(size))
             self.estimates = {}
         while self._timers and self._timers[0][0] <= now:
             _, what, name = self._timers.pop(0)

@@ -98,6 +98,10 @@ class Lanes:
         if at == 0:
             self._turn(group)
 
+    def holds(self, size: str) -> bool:
+        """Tell whether tasks of this size wait."""
+        return size in self._sized
+
     def sized(self, size: str) -> None:
         """Move every group of this size to where it stands now."""
         for group in self._sized.get(size, {}).values():
