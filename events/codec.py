@@ -8,6 +8,7 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from events.agents import AgentEvent
+from events.analyses import DailyAnalysed
 from events.authority import objection
 from events.decisions import Decided
 from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
@@ -31,6 +32,7 @@ AnyEvent = (
     | ReminderEvent
     | JobEvent
     | ProposalEvent
+    | DailyAnalysed
 )
 
 CATALOGUE: tuple[type[Event], ...] = tuple(

@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "effect": "position time what decision target step ok detail error took_ms",
         "intent": "position time source target intent restart reason",
         "job_run": "position time job decision kind ok outcome code signal took_ms tail day",
+        "analysis": "position time day as_of digest missed recommendations",
         "adopted": "position time source origin digest changed settings",
         "node_event": "position time what node previous release pure_zone pid boot python reason step_ms",
         "log_rotation": "position time unit segment start stop size",

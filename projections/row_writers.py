@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from events.agents import HandedOver
+from events.analyses import DailyAnalysed
 from events.decisions import AssignTask, Decided, ScoreAlert
 from events.envelope import Malformed, Recorded
 from events.event import Event
@@ -271,6 +272,14 @@ def adopted(rows: Rows, event: Recorded, time: int, body: SettingsAdopted, facts
         (event.position, time, event.source, body.origin, body.digest, list(body.changed), settings)
     )
     facts.adopted(rows, event, time, body)
+    return "node"
+
+
+def analysed(rows: Rows, event: Recorded, time: int, body: DailyAnalysed, _: Facts) -> str:
+    """Write what a daily analysis found."""
+    missed = [item.name for item in body.indicators if item.met is False]
+    said = [item.text for item in body.recommendations]
+    rows["analysis"].append((event.position, time, body.day, body.position, body.digest, missed, said))
     return "node"
 
 

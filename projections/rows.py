@@ -11,6 +11,7 @@ from events.agents import (
     HandedOver,
     PhaseEntered,
 )
+from events.analyses import DailyAnalysed
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.event import snake
@@ -140,6 +141,7 @@ _WRITERS: dict[type, Writer] = {
     EffectFailed: writers.settled(EffectFailed, "failed"),
     IntentSet: plain(IntentSet, "intent", "target"),
     JobFinished: plain(JobFinished, "job_run", "job"),
+    DailyAnalysed: writers.analysed,
     SettingsAdopted: writers.adopted,
     LeaseTaken: plain(LeaseTaken, "node_event", "holder", "lease", node="holder"),
     NodeStarted: plain(NodeStarted, "node_event", "node", "started"),

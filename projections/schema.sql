@@ -124,6 +124,11 @@ CREATE TABLE job_run (
     signal BIGINT, took_ms BIGINT, tail VARCHAR, day DATE
 );
 
+-- Daily analyses. `missed` are the indicators whose targets were not met.
+CREATE TABLE analysis (
+    position BIGINT, time BIGINT, day VARCHAR, as_of BIGINT, digest VARCHAR, missed VARCHAR[], recommendations VARCHAR[]
+);
+
 -- Settings as they came into force.
 CREATE TABLE adopted (
     position BIGINT, time BIGINT, source VARCHAR, origin VARCHAR, digest VARCHAR, changed VARCHAR[], settings VARCHAR

@@ -69,6 +69,11 @@ SELECT w.day, w.days, t.name, f.value, t.target,
 FROM windows w CROSS JOIN kpi_targets t
 LEFT JOIN found f ON f.day = w.day AND f.days = w.days AND f.name = t.name;
 
+-- Which days were analysed when, which targets were missed, and what was recommended?
+CREATE VIEW analyses AS
+SELECT position AS seq, make_timestamp(time) AS time, TRY_CAST(day AS DATE) AS day, as_of, missed, recommendations, digest
+FROM analysis;
+
 -- How did every indicator do on each day, and is its target met? `n` is how many things it rests on, `value` and `met`
 -- are NULL without any. Targets: completion_rate >= 0.95, response_s <= 1,800, error_rate < 0.02, type_safety >= 1,
 -- load_spread <= 20 points, single_point_share <= 0.5, recovery_s <= 14,400, alert_precision >= 0.8.
