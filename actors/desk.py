@@ -9,6 +9,7 @@ import pykka
 
 from actors.control import Answer, Refused, Verb, asked
 from actors.feed import Feed
+from actors.foreman import ShowJobs
 from actors.herald import ShowReminders
 from actors.projector import Ask, Publish
 from actors.roster import Show
@@ -43,6 +44,7 @@ class Desk:
             "check": self._check,
             "signal": self._signal,
             "reminders": self._reminders,
+            "jobs": self._jobs,
             "publish": self._publish,
         }
 
@@ -55,6 +57,11 @@ class Desk:
     async def _reminders(self, _: dict[str, Any]) -> Answer:
         return await asked(
             asyncio.get_running_loop(), lambda reply: self._tell("herald", ShowReminders(reply)), _PAGE_S
+        )
+
+    async def _jobs(self, _: dict[str, Any]) -> Answer:
+        return await asked(
+            asyncio.get_running_loop(), lambda reply: self._tell("foreman", ShowJobs(reply)), _PAGE_S
         )
 
     async def _sql(self, body: dict[str, Any]) -> Answer:

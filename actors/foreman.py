@@ -36,6 +36,12 @@ class StopJobs(Struct, frozen=True):
     done: Callable[[], object]
 
 
+class ShowJobs(Struct, frozen=True):
+    """Asks how the jobs are; `reply` gets it."""
+
+    reply: Callable[[dict[str, Any]], None]
+
+
 class _Ended(Struct, frozen=True):
     decision: str
     ending: Ending
@@ -67,6 +73,8 @@ class Foreman(Doer[Runs]):
         match message:
             case _Ended(decision=decision, ending=ending):
                 self._ended(decision, ending)
+            case ShowJobs(reply=reply):
+                reply({"ok": True, "jobs": self._rows()})
             case StopJobs():
                 self._stopping = message
                 for _, _, run in self._runs.values():
@@ -157,6 +165,24 @@ class Foreman(Doer[Runs]):
         self.journal.append(
             [entry(self.journal.envelope(body, id=name, cause=each.decision)) for name, body in said]
         )
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": job.name,
+                "every": job.every,
+                "kind": job.kind,
+                "zone": job.zone.name,
+                "running": bool(job.running),
+                "last": job.outcome,
+                "ended": job.ended / 1e6 if job.ended else None,
+                "took_ms": job.took_ms,
+                "failures": job.failures,
+                "tail": job.tail,
+                "next": job.due / 1e6,
+            }
+            for _, job in sorted(self.fold.jobs.items.items())
+        ]
 
     def _maybe_done(self) -> None:
         if self._stopping and not self._runs:

@@ -68,7 +68,10 @@ class Herald(Doer[Deliveries]):
         """Take events, questions and the end of patience."""
         match message:
             case ShowReminders(reply=reply):
-                reply({"ok": True, "reminders": self._rows()})
+                settings = self.fold.settings
+                workers = [worker.name for worker in settings.workers]
+                about = {"timezone": settings.timezone, "workers": workers}
+                reply({"ok": True, **about, "reminders": self._rows()})
             case _Overdue(decision=decision):
                 self._finish(decision, overdue=True)
             case _:

@@ -20,6 +20,8 @@ from projections.errands import OpenRun
 # A body on the other side may have 65,536 characters, an event a few hundred kilobytes.
 BODY_LIMIT = 60_000
 _FILES_LIMIT = 200_000
+# So many reports of a job stay.
+_KEPT = 100
 
 
 class Kept(Struct, frozen=True):
@@ -76,6 +78,8 @@ def _keep(job: Job, output: str, now: int, folder: Path, zone: str) -> Kept:
     temporary = path.with_suffix(".new")
     temporary.write_text(output, encoding="utf-8")
     temporary.replace(path)
+    for old in sorted(folder.glob(f"{job.name}-[0-9]*.md"))[:-_KEPT]:
+        old.unlink(missing_ok=True)
     return Kept(str(path), output)
 
 

@@ -8,6 +8,7 @@ from events.observations import WorkerExited
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from events.reminders import RequestAnswered
 from events.settings import Settings, SettingsAdopted
+from projections.jobs import Jobs
 from projections.reminders import Reminders
 
 
@@ -69,13 +70,18 @@ class OpenRun(Struct, frozen=True):
 
 
 class Runs(Struct):
-    """The foreman's fold: open runs by decision."""
+    """The foreman's fold: open runs by decision, and how the jobs are."""
 
     position: int = 0
     open: dict[str, OpenRun] = field(default_factory=dict)
+    jobs: Jobs = field(default_factory=Jobs)
+    now: int = 0
 
     def apply(self, event: Recorded) -> None:
         """Fold one event; the position moves last."""
+        if event.source.startswith("node."):
+            self.now = max(self.now, event.time)
+        self.jobs.apply(event, self.now)
         match event.body:
             case Decided(action=RunJob() as run, mode="act"):
                 self.open[event.id] = OpenRun(event.id, run)
