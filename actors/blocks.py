@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from actors.accounts import FOREST, shared_store
+
 _HEADER = struct.Struct("<IQqH")
 _HAS_HEADERS = 0x80000000
 _CHECKSUM = 8
@@ -20,7 +22,9 @@ Stored = tuple[int, str, bytes]
 
 def folder_of(store: Path, stream: str = "LOG") -> Path:
     """Return where a server with this store directory keeps a stream's messages."""
-    return store / "jetstream" / "$G" / "streams" / stream / "msgs"
+    there = store / "jetstream" / FOREST
+    home = there if there.exists() else shared_store(store)
+    return home / "streams" / stream / "msgs"
 
 
 def records(folder: Path) -> Iterator[Stored]:

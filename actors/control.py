@@ -59,8 +59,10 @@ class Control:
         name = message.subject.partition(".")[2]
         verb, _, agent = name.partition(".")
         if verb == "agent" and agent:
-            # Who asks chooses where the answer goes, and we may write where an agent may not.
-            if message.reply.startswith(f"_INBOX.agent-{agent}.") and self._of_agents:
+            # Who asks chooses where the answer goes, and we may write where an agent may not. From the account of
+            # agents the server puts an address of its own in its place.
+            ways = ("_R_.", f"_INBOX.agent-{agent}.")
+            if message.reply.startswith(ways) and self._of_agents:
                 await self._answer_agent(message, agent, self._of_agents)
             return
         try:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from actors.accounts import move_store, shared_store
 from actors.config import Forest
 from actors.keeper_client import Exit, Keeper, KeeperRefused, StartRequest
 from actors.nats_server import ServerFiles, prepare, server_program, write_address
@@ -48,6 +49,7 @@ class Ground:
         self._watchman: Watchman | None = None
         self._heard = 0
         self._agents: Sequence[str] | None = None
+        self._apart = True
         self._issuing = threading.RLock()
         self.leaving = False
         self.server: ServerFiles
@@ -75,6 +77,10 @@ class Ground:
         if self._lock is None:
             self._lock = lock_folder(self.data)
         self._keeper, _ = Keeper.ensure(self.data / "run")
+        # A server of an earlier release that still runs has no accounts before it is started again.
+        self._apart = not self._given_url and not (
+            self._server_lives() and shared_store(self._store).exists()
+        )
         self.issue()
         if not self._given_url:
             try:
@@ -118,7 +124,7 @@ class Ground:
                 agents = sorted({*files, *(agent.name for agent in self.forest.agents)})
             name = self.forest.node.name
             users = users_of(name, pools, agents, dispatched)
-            self.server = prepare(self.data, name, self.forest.log.sync, users, self._given_url)
+            self.server = prepare(self.data, name, self.forest.log.sync, users, self._given_url, self._apart)
 
     def serve_agents(self, names: Sequence[str]) -> None:
         """Let exactly these agents log in; who is no longer among them loses its file and its connection."""
@@ -131,6 +137,10 @@ class Ground:
             if gone or before != set(names):
                 self.issue()
                 self.signal_server(signal.SIGHUP)
+
+    @property
+    def _store(self) -> Path:
+        return self.data / "nats" / "store"
 
     @property
     def owns_server(self) -> bool:
@@ -165,6 +175,10 @@ class Ground:
                 self._start_server()
 
     def _start_server(self) -> None:
+        move_store(self._store)
+        if not self._apart:
+            self._apart = True
+            self.issue()
         self._generation += 1
         nonce = secrets.token_hex(6)
         marker = f"{self.marker}:{NATS_UNIT}:{self._generation}:{nonce}"

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from actors.accounts import authorization
 from actors.connection import Connection, Credentials
 from actors.jetstream import jetstream_api
-from actors.permissions import User, authorization, issue, write_secret
+from actors.permissions import User, issue, write_secret
 from events.log import LogUnreachable
 from events.observations import QueueSample
 from events.subjects import LOG, assignments, queue_filter
@@ -48,8 +49,10 @@ def server_program() -> str:
     return found
 
 
-def prepare(data: Path, name: str, sync: str, users: list[User], url: str = "") -> ServerFiles:
-    """Write configuration and credentials below `<data>/nats` and `<data>/secrets`.
+def prepare(
+    data: Path, name: str, sync: str, users: list[User], url: str = "", apart: bool = True
+) -> ServerFiles:
+    """Write configuration and credentials below `<data>/nats` and `<data>/secrets`, agents in an account `apart`.
 
     With `url` the server is somebody else's: only the credentials and an `authorization.conf` to give to it are
     written. Keeps the port of earlier starts, so that runners which outlived the node find the server again.
@@ -58,7 +61,7 @@ def prepare(data: Path, name: str, sync: str, users: list[User], url: str = "") 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     address = url or f"nats://127.0.0.1:{_port(folder / 'port')}"
     issued = issue(data / "secrets", address, users)
-    write_secret(folder / "authorization.conf", authorization(users, issued).encode())
+    write_secret(folder / "authorization.conf", authorization(users, issued, apart).encode())
     config = folder / "server.conf"
     text = Template((DATA / "server.conf").read_text()).substitute(
         name=name,

@@ -1,6 +1,5 @@
 """Who may say and hear what on the server: one user for each role, one for each pool of workers."""
 
-import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -14,16 +13,13 @@ from actors.connection import Credentials
 # What the credentials file of an agent is called before its name.
 AGENT_FILE = "agent-"
 
-# The longest canary, and then some.
-_ANSWER_WITHIN = "15m"
-
 _READ = ["$JS.API.DIRECT.GET.LOG", "$JS.API.DIRECT.GET.LOG.>"]
 
 
 class User(Struct, frozen=True, kw_only=True):
     """One user's name, the `<role>.<writer>` of its events, and its subjects.
 
-    One that `answers` may reply once to each request that it is sent.
+    A `remote` one is not trusted with more: it lives in an account of its own and may only answer what it is asked.
     """
 
     name: str
@@ -31,7 +27,7 @@ class User(Struct, frozen=True, kw_only=True):
     publish: Sequence[str]
     subscribe: Sequence[str]
     deny_publish: Sequence[str] = ()
-    answers: bool = False
+    remote: bool = False
 
 
 def users_of(
@@ -53,6 +49,7 @@ def users_of(
                 "run.>",
                 "agent.>",
                 "_INBOX.*.>",
+                "_R_.>",
             ],
             deny_publish=["$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>"],
             subscribe=["_INBOX.node.>", "ctl.>", "beat.>", "$JS.EVENT.ADVISORY.>"],
@@ -117,7 +114,7 @@ def agent_user(name: str, dispatched: Sequence[str]) -> User:
             f"$JS.API.DIRECT.GET.LOG.{log}.>",
         ],
         subscribe=[f"_INBOX.{AGENT_FILE}{name}.>", f"agent.{name}.>"],
-        answers=True,
+        remote=True,
     )
 
 
@@ -149,23 +146,6 @@ def _known_password(path: Path) -> str:
         return msgspec.json.decode(path.read_bytes(), type=Credentials).password
     except (FileNotFoundError, msgspec.DecodeError):
         return ""
-
-
-def authorization(users: Sequence[User], issued: Mapping[str, Credentials]) -> str:
-    """Return the server's `authorization` block."""
-    rows = []
-    for user in users:
-        publish: dict[str, Sequence[str]] = {"allow": user.publish}
-        if user.deny_publish:
-            publish["deny"] = user.deny_publish
-        permissions: dict[str, object] = {"publish": publish, "subscribe": {"allow": user.subscribe}}
-        if user.answers:
-            permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_WITHIN}
-        rows.append(
-            f"    {{ user: {json.dumps(user.name)}, password: {json.dumps(issued[user.name].password)},"
-            f" permissions: {json.dumps(permissions)} }}"
-        )
-    return "authorization {\n  users: [\n" + ",\n".join(rows) + "\n  ]\n}\n"
 
 
 def write_secret(path: Path, data: bytes) -> None:
