@@ -10,7 +10,7 @@ import msgspec
 
 from actors.connection import Connection, connect, read_credentials
 from actors.jetstream import JetStreamLog
-from events.agents import AgentRevoked, HandedOver
+from events.agents import AgentIntentSet, AgentRevoked, HandedOver
 from events.codec import encode
 from events.decisions import Decided
 from events.event import Event
@@ -294,3 +294,36 @@ async def test_nobody_reads_the_log_with_an_agents_credentials(tmp_path: Path) -
             await asyncio.sleep(0)
         finally:
             await connection.close()
+
+
+async def test_no_answer_of_the_server_can_be_sent_into_the_log(tmp_path: Path) -> None:
+    async with real_node(tmp_path, forest("A")) as node:
+        agent = RealAgent(node, "A")
+        async with agents(agent):
+            connection = await enter(node, "A")
+            try:
+                false = envelope(
+                    "false", 1, "operator.cli", AgentIntentSet(agent="A", intent="retire", reason="forged")
+                )
+                own = "log.agent.A.handed_over.t"
+                await connection.client.request(own, encode(false), timeout=5)
+                for target in (
+                    "log.lease",
+                    "log.operator.cli.agent_intent_set.A",
+                    f"log.node.{node.name}.x.y",
+                ):
+                    for subject in (
+                        own,
+                        f"$JS.API.DIRECT.GET.LOG.{own}",
+                        "$JS.API.CONSUMER.MSG.NEXT.LOG.a_A",
+                        "ctl.agent.A",
+                    ):
+                        await connection.client.publish(subject, b'{"batch":1}', reply=target)
+                await connection.client.flush()
+                await submit(node, [one("t")])
+                await node.saw(TaskFinished, task="t")
+            finally:
+                await connection.close()
+            assert not node.all(AgentIntentSet)
+            assert not [event for event in node.events if event.subject == f"log.node.{node.name}.x.y"]
+            assert len([event for event in node.events if event.subject == "log.lease"]) == 1
