@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.agents import AgentRevoked
@@ -303,10 +303,11 @@ def test_an_agent_nobody_has_looked_at_is_not_judged() -> None:
 STEPS = st.lists(
     st.tuples(st.booleans(), st.booleans(), st.sampled_from([0, 300, 1500, 8000]), st.floats(0.5, 40)),
     min_size=1,
-    max_size=40,
+    max_size=25,
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(STEPS, st.integers(1, 3))
 def test_an_idle_agent_that_answers_never_goes_down_whatever_its_beats(
     steps: list[tuple[bool, bool, int, float]], many: int
@@ -323,6 +324,7 @@ def test_an_idle_agent_that_answers_never_goes_down_whatever_its_beats(
         assert all(story.state(name) in ("alive", "probing") for name in names)
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(
         st.tuples(
