@@ -12,7 +12,12 @@ from projections.warehouse import Warehouse
 from tests.projections.scenes import asked, everything, stored
 
 PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
-QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+INDICATORS = PAGE.with_name("kpi.md")
+QUERIES = [
+    query
+    for page in (PAGE, INDICATORS)
+    for query in re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def test_every_query_answers(warehouse: Warehouse, number: int) -> None:
 
 
 def test_there_are_a_dozen_ready_queries() -> None:
-    assert len(QUERIES) >= 12
+    assert all(page.read_text(encoding="utf-8").count("```sql") >= 12 for page in (PAGE, INDICATORS))
 
 
 @pytest.mark.parametrize("name", [*definitions.views(), *definitions.tables()])
