@@ -27,6 +27,11 @@ COMMANDS = (
     ("plan", "plan:plan", "List what elves propose or advise and nobody has answered yet."),
     ("approve", "plan:approve", "Say yes to a proposal or a piece of advice."),
     ("reject", "plan:reject", "Say no to a proposal or a piece of advice."),
+    (
+        "knowledge",
+        "knowledge:knowledge",
+        "What was learnt: search it, show a record, add one (knowledge search|show|add).",
+    ),
     ("replay", "replay:replay", "Decide everything again from the log and compare."),
     (
         "simulate",

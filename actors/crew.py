@@ -23,6 +23,7 @@ from actors.executor_orders import StopAll, TakeOver
 from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
+from actors.librarian import Librarian
 from actors.log_parts import fresh
 from actors.mover import Mover
 from actors.nats_server import give_back
@@ -93,6 +94,7 @@ class Crew:
         return {
             "projector",
             "roster",
+            "librarian",
             "executor",
             "mover",
             "agents",
@@ -106,6 +108,7 @@ class Crew:
         makers: dict[str, Callable[[Watcher, Down | None], Ref]] = {
             "projector": self._projector,
             "roster": self._roster,
+            "librarian": self._librarian,
             "sampler": self._sampler,
             **({"archivist": partial(self._archivist, self._segments)} if self._segments is not None else {}),
             "executor": self._executor,
@@ -234,6 +237,9 @@ class Crew:
             self._bus.log.at,
             self._epoch,
         )
+
+    def _librarian(self, watcher: Watcher, _: Down | None) -> Ref:
+        return Librarian.start(watcher, self._data, self._feed.subscribe, self._snapshots)
 
     def _sampler(self, watcher: Watcher, down: Down | None) -> Ref:
         ref = Sampler.start(
