@@ -100,6 +100,8 @@ class BalanceElf:
     def decide(self, state: BalanceState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
         dispatch, now = state.dispatch, view.timeline.now
+        if not dispatch.tasks and not view.alerts.open:
+            return ()
         policy = policy_of(dispatch, view.settings.distribution)
         board = board_of(dispatch, policy)
         board.refresh(now)
@@ -121,6 +123,8 @@ class BalanceElf:
 
     def due(self, state: BalanceState, view: View) -> int:
         """See `Policy.due`: retries, delayed tasks, claims that are overdue, agents that may take more again."""
+        if not state.dispatch.tasks:
+            return 0
         board = board_of(state.dispatch, policy_of(state.dispatch, view.settings.distribution))
         board.refresh(view.timeline.now)
         return board.wakes(view.timeline.now)

@@ -34,7 +34,7 @@ def test_defaults_lie_in_their_ranges_and_others_are_refused_in_one_line(name: s
 
 
 def test_an_unknown_policy_or_parameter_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected one of .*, got 'best'; try"):
+    with pytest.raises(ValueError, match=r"expected one of .*, got 'best'; try"):
         distribution("best")
-    with pytest.raises(ValueError, match="zeal: expected a parameter of jsq: no parameters, got 1"):
+    with pytest.raises(ValueError, match=r"zeal: expected a parameter of jsq: no parameters, got 1"):
         distribution("jsq", {"zeal": 1})
