@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from actors.elves import Draft, View
+from actors.elves.agent_brake import shared_cause
 from actors.elves.agent_recovery import (
     AGENT_DOWN,
     PROVEN_COST,
@@ -17,15 +18,14 @@ from actors.elves.agent_recovery import (
     known_again,
     recovery,
 )
-from events.decisions import ClearAlert, MarkAgent, PingAgent, RaiseAlert
-from projections.agents import SHARED_CAUSE, Agent
+from actors.elves.alarm import Alarm, sound
+from events.decisions import MarkAgent, PingAgent
+from projections.agents import Agent
 from projections.care import Care, Record
 from projections.units import SECOND
 
-ALERT_COST = 1
 # One that answers may only be slow.
 UNPROVEN_COST = 25
-GROUP = "agents"
 _WELL = ("alive", "probation", "paused")
 # A new node, and a new program, are given so long to connect before a closed connection means something.
 _CONNECT = 10 * SECOND
@@ -44,7 +44,7 @@ def agent_care(care: Care, view: View) -> Iterator[Draft]:
         if agent.state in _WELL and any(one.rule == "suspect" for one in found):
             suspected.append(agent.name)
         drafts.extend(found)
-    yield from _shared(suspected, many, care, view)
+    yield from shared_cause(suspected, many, care, view)
     yield from drafts
     yield from recovery(care, view)
 
@@ -134,7 +134,9 @@ def _suspect(agent: Agent, trouble: tuple[str, str, dict[str, Any]]) -> Iterator
 
 
 def _probe(agent: Agent, facts: dict[str, Any]) -> Iterator[Draft]:
-    yield draft("suspect", agent, MarkAgent(state="probing"), "suspect", "is asked whether it is there", facts)
+    yield draft(
+        "suspect", agent, MarkAgent(state="probing"), "suspect", "is asked whether it is there", facts
+    )
     yield draft("ping", agent, PingAgent(number=1), "suspect", "is pinged, number 1", facts)
 
 
@@ -206,50 +208,19 @@ def _ping_wait(record: Record, view: View) -> int:
 
 def _alert(agent: Agent, view: View) -> Iterator[Draft]:
     """One alert for each agent that is lost, until it takes tasks again or a person sent it away."""
-    alert = view.alerts.find(AGENT_DOWN, agent.name)
     lost = agent.state in ("down", "recovering")
-    now, steps = view.timeline.now, view.settings.limits.renotify_s
-    facts = {"state": agent.state, "since": agent.since}
-    if lost and (alert is None or alert.owed(now, steps)):
-        raised = RaiseAlert(cause=AGENT_DOWN, severity="critical", again=alert is not None)
-        yield draft("down", agent, raised, "down", "is down", facts, ALERT_COST)
-    elif alert and not lost:
-        yield draft("down", agent, ClearAlert(cause=AGENT_DOWN), "back", f"is {agent.state} now", facts)
-
-
-def _shared(suspected: list[str], many: int, care: Care, view: View) -> Iterator[Draft]:
-    """Several at once: ask whether the node itself is the cause; its next tick in time is the answer."""
-    limits, now, brake = view.settings.limits, view.timeline.now, care.brake
-    together = {name for name in suspected if brake.questions(name, many, now, limits)}
-    if len(suspected) > max(1, many // 3) and not together:
-        together = set(suspected)
-    held = {name for name in brake.suspicions if brake.holds(name, many, now, limits)}
-    alert = view.alerts.find(SHARED_CAUSE, GROUP)
-    facts = {
-        "agents": sorted(together | held),
-        "of": many,
-        "lag_ms": brake.lag_ms,
-        "probed_at": brake.probed_at,
-    }
-    if together | held and (alert is None or alert.owed(now, limits.renotify_s)):
-        action = RaiseAlert(cause=SHARED_CAUSE, severity="critical", again=alert is not None)
-        text = f"{', '.join(sorted(together | held))} of {many} agents silent at once: a shared cause? nothing is taken"
-        text += " from them until the node has examined itself"
-        yield Draft(
-            rule=SHARED_CAUSE,
-            target=GROUP,
-            action=action,
-            reason="correlated",
-            text=text,
-            inputs=facts,
-            cost=ALERT_COST,
-        )
-    elif alert and not together | held:
-        yield Draft(
-            rule=SHARED_CAUSE,
-            target=GROUP,
-            action=ClearAlert(cause=SHARED_CAUSE),
-            reason="node_well",
-            text="the node itself is well: each agent is judged by itself",
-            inputs=facts,
-        )
+    if not lost and view.alerts.find(AGENT_DOWN, agent.name) is None:
+        return
+    alarm = Alarm(
+        rule="down",
+        cause=AGENT_DOWN,
+        target=agent.name,
+        high=lost,
+        low=not lost,
+        reason="down",
+        text=f"{agent.name} is {agent.state}",
+        calm=f"{agent.name} is {agent.state} now",
+        facts={"state": agent.state, "since": agent.since},
+        severity="critical",
+    )
+    yield from sound(alarm, view)
