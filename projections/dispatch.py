@@ -8,6 +8,7 @@ from events.tasks import (
     TaskCancelled,
     TaskDied,
     TaskDropped,
+    TaskEvent,
     TaskFailed,
     TaskFinished,
     TaskMoved,
@@ -17,6 +18,18 @@ from events.tasks import (
 )
 from projections.ledger import Ledger
 
+_OF_TASKS = (
+    TaskSubmitted,
+    TaskStarted,
+    TaskFinished,
+    TaskFailed,
+    TaskReleased,
+    TaskDied,
+    TaskDropped,
+    TaskCancelled,
+    TaskMoved,
+)
+
 
 class Dispatch(Ledger, dict=True):
     """The ledger as the log tells it; `counts` says how many claims and ends were accepted, fenced, foreign, late."""
@@ -24,15 +37,12 @@ class Dispatch(Ledger, dict=True):
     def apply(self, event: Recorded, now: int, epoch: int, settings: Settings) -> None:
         """Fold one event; `settings` are those in force at it."""
         body = event.body
+        if isinstance(body, _OF_TASKS):
+            # Most events are of tasks that workers pull; they end here.
+            if body.queue in self.queues or f"{body.queue}/{body.task}" in self.tasks:
+                self._of_task(event, body, now)
+            return
         match body:
-            case TaskSubmitted():
-                if body.queue in self.queues:
-                    self._submitted(event, body, now)
-            case TaskStarted() | TaskFinished() | TaskFailed() | TaskReleased():
-                if body.queue in self.queues:
-                    self._said(event, body, now)
-            case TaskDied() | TaskDropped() | TaskCancelled() | TaskMoved():
-                self.drop(f"{body.queue}/{body.task}", now)
             case Decided(action=AssignTask() as given):
                 if body.epoch == epoch and body.mode == "act":
                     self._assigned(body, given, now)
@@ -50,6 +60,18 @@ class Dispatch(Ledger, dict=True):
                 self.agents.apply(event, now, epoch)
                 for name in _agents_of(body):
                     self._sync(name, now)
+
+    def _of_task(self, event: Recorded, body: TaskEvent, now: int) -> None:
+        match body:
+            case TaskSubmitted():
+                if body.queue in self.queues:
+                    self._submitted(event, body, now)
+            case TaskStarted() | TaskFinished() | TaskFailed() | TaskReleased():
+                self._said(event, body, now)
+            case TaskDied() | TaskDropped() | TaskCancelled() | TaskMoved():
+                self.drop(f"{body.queue}/{body.task}", now)
+            case _:
+                return
 
     def _submitted(self, event: Recorded, body: TaskSubmitted, now: int) -> None:
         self.submit(

@@ -87,15 +87,15 @@ class BalanceElf:
         workers.fold(state.pools, event, view)
         overflow.fold(state.moved, event, now)
         state.ticked = isinstance(body, Sampled)
-        match body:
-            case Decided(action=ProposeMove() as move, mode="act", epoch=epoch) if (
-                epoch == view.timeline.epoch
-            ):
-                want(state, move, now)
-            case _:
-                pass
+        if isinstance(body, Decided):
+            self._decided(state, body, view)
         if state.wanted:
             state.wanted = [wanted for wanted in state.wanted if _stands(state.dispatch, wanted, now)]
+
+    def _decided(self, state: BalanceState, decided: Decided, view: View) -> None:
+        move = decided.action
+        if isinstance(move, ProposeMove) and decided.mode == "act" and decided.epoch == view.timeline.epoch:
+            want(state, move, view.timeline.now)
 
     def decide(self, state: BalanceState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
