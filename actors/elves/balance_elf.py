@@ -99,9 +99,14 @@ class BalanceElf:
 
     def decide(self, state: BalanceState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
+        drafts = self._for_agents(state, view) if state.dispatch.tasks or view.alerts.open else []
+        if state.ticked:
+            drafts.extend(workers.decide(state.pools, view))
+            drafts.extend(overflow.decide(state.moved, state.pools, view))
+        return drafts
+
+    def _for_agents(self, state: BalanceState, view: View) -> list[Draft]:
         dispatch, now = state.dispatch, view.timeline.now
-        if not dispatch.tasks and not view.alerts.open:
-            return ()
         policy = policy_of(dispatch, view.settings.distribution)
         board = board_of(dispatch, policy)
         board.refresh(now)
@@ -116,9 +121,6 @@ class BalanceElf:
                 drafts.extend(self._unplaced(board, view))
         finally:
             board.restore()
-        if state.ticked:
-            drafts.extend(workers.decide(state.pools, view))
-            drafts.extend(overflow.decide(state.moved, state.pools, view))
         return drafts
 
     def due(self, state: BalanceState, view: View) -> int:
