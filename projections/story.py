@@ -25,7 +25,7 @@ class Line(Struct, frozen=True):
 
 
 class Story(Struct, frozen=True):
-    """What happened and why. `kind` is task, worker or decision."""
+    """What happened and why. `kind` is task, worker, agent or decision."""
 
     kind: str
     id: str
@@ -34,9 +34,9 @@ class Story(Struct, frozen=True):
 
 
 def story(query: Query, id: str, language: str = "en") -> Story | None:
-    """Tell of a task, a unit or pool, or a decision by its id or a unique prefix of it; None if unknown."""
+    """Tell of a task, a unit or pool, an agent, or a decision by its id or a unique prefix; None if unknown."""
     teller = _Teller(query, LANGUAGES.get(language, LANGUAGES["en"]))
-    return teller.task(id) or teller.worker(id) or teller.decision(id)
+    return teller.task(id) or teller.worker(id) or teller.agent(id) or teller.decision(id)
 
 
 class _Teller:
@@ -60,6 +60,9 @@ class _Teller:
             lines.append(self._unit_line(end))
             for found in self._query(_DECISIONS_ON, [end["seq"], end["unit"]]):
                 lines += self._decision_lines(found["id"])
+        for row in self._query(_DECISIONS_FOR_TASK, [id, id]):
+            lines += self._verdict(row)
+        lines += [self._agent_line(row) for row in self._query(_NOTES_OF_TASK, [id])]
         title = "; ".join(self.say("task", **state) for state in states)
         return Story("task", id, title, _in_order(lines))
 
@@ -84,6 +87,18 @@ class _Teller:
             done, errors = sum(unit["done"] for unit in units), sum(unit["errors"] for unit in units)
             title = self.say("pool", id=id, count=len(units), done=done, errors=errors)
         return Story("worker", id, title, self._last(_in_order(lines)))
+
+    def agent(self, id: str) -> Story | None:
+        """The life of a remote agent: its comings and goings, phases, tasks, decisions and what came of them."""
+        found = self._query(_AGENTS, [id])
+        if not found:
+            return None
+        lines = [self._agent_line(row) for row in self._query(_AGENT_EVENTS, [id])]
+        for row in self._query(_DECISIONS_ABOUT, [id]):
+            lines += self._verdict(row)
+        lines += [self._effect_line(row) for row in self._query(_EFFECTS_ABOUT, [id])]
+        lines += [self._task_line(row) for row in self._query(_TASKS_OF_AGENT, [id])]
+        return Story("agent", id, self.say("agent", **found[0]), self._last(_in_order(lines)))
 
     def decision(self, id: str) -> Story | None:
         """One decision with all that it rests on."""
@@ -167,6 +182,11 @@ class _Teller:
             how = self.say("unknown_end") if row["code"] is None else self.say("by_code", code=row["code"])
         return self.line(row, "exited", how=how, error=f": {row['error']}" if row["error"] else "")
 
+    def _agent_line(self, row: dict[str, Any]) -> Line:
+        note = _read(row["body"]).get("note", {}) if row["what"] == "handed_over" else {}
+        words = {"reason": f": {row['reason']}" if row["reason"] else "", "note": _short(note)}
+        return self.line(row, f"agent_{row['what']}", **words)
+
     def _intent_line(self, row: dict[str, Any]) -> Line:
         again = self.say("again") if row["restart"] else ""
         return self.line(row, "intent", again=again, reason=f": {row['reason']}" if row["reason"] else "")
@@ -223,6 +243,43 @@ SELECT u.position AS seq, u.time, u.what, u.unit, u.generation, u.pid, u.adopted
 FROM attempts a JOIN unit_event u ON u.unit = a.worker AND u.generation = a.generation
 WHERE u.what = 'exited' AND u.position > a.seq AND a.task = ? AND a.outcome IN ('lost', 'running', 'dead')
 ORDER BY u.position
+"""
+# What was decided about the task itself, and about agents that had it in their hands then.
+_DECISIONS_FOR_TASK = """
+SELECT d.seq, epoch_us(d.time) AS time, d.elf, d.kind, d.target, d.choice, d.text, d.policy, d.version, d.mode,
+       d.mana_cost, d.epoch, d.stale
+FROM decisions d WHERE d.target = ? AND d.choice IN ('assign_task', 'give_up_task')
+UNION
+SELECT d.seq, epoch_us(d.time), d.elf, d.kind, d.target, d.choice, d.text, d.policy, d.version, d.mode,
+       d.mana_cost, d.epoch, d.stale
+FROM (SELECT agent, position, lead(position) OVER (ORDER BY position) AS until FROM assignment
+      WHERE task = ? AND legit) a
+JOIN decisions d ON d.target = a.agent AND d.choice = 'mark_agent' AND d.seq > a.position AND d.seq < a.until
+ORDER BY 1
+"""
+_NOTES_OF_TASK = """
+SELECT e.position AS seq, e.time, e.what, e.agent, e.task, e.attempt, e.reason, v.source, v.body
+FROM agent_event e JOIN events v ON v.seq = e.position WHERE e.what = 'handed_over' AND e.task = ?
+  AND EXISTS (SELECT 1 FROM assignment a WHERE a.task = e.task AND a.agent = e.agent AND a.legit)
+ORDER BY e.position
+"""
+_AGENTS = """
+SELECT name AS id, state, phase, tasks_processed AS done, errors FROM agents WHERE name = ?
+"""
+_AGENT_EVENTS = """
+SELECT e.position AS seq, e.time, e.what, e.agent, e.run, e.pid, e.host, e.wip, e.intent, e.phase, e.reason, e.task,
+       e.attempt, v.source, v.body
+FROM agent_event e JOIN events v ON v.seq = e.position
+WHERE e.agent = ? AND e.what IN ('added', 'revoked', 'joined', 'left', 'intent', 'phase', 'handed_over')
+ORDER BY e.position
+"""
+_TASKS_OF_AGENT = """
+SELECT e.position AS seq, e.time, e.what, e.task, e.queue, e.unit, e.generation, e.pid, e.attempt, e.claim, e.kind,
+       e.error, e.service_ms, e.priority, e.moved_to, e.reason, v.source, v.body, e.solo, e.deaths, e.cleared,
+       NULL AS due, false AS ignored
+FROM task_event e JOIN events v ON v.seq = e.position
+WHERE v.source = 'agent.' || ? AND e.what IN ('started', 'finished', 'failed', 'released', 'salvaged')
+ORDER BY e.position
 """
 _INTENTS = (
     "SELECT position AS seq, time, source, target, intent, restart, reason FROM intent WHERE target = ?"

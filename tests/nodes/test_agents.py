@@ -136,11 +136,24 @@ def open_claim(node: RealNode, agent: str) -> str:
 
 async def told(node: RealNode, task: str) -> None:
     """The story of a task that changed hands names both agents, in both languages."""
-    for language in ("en", "ja"):
+    words = {
+        "en": (
+            "B (generation 1, process",
+            "assign_task",
+            "what B left of",
+            "mark_agent for B by rule down",
+            "kept, not merged",
+        ),
+        "ja": ("B(第 1 世代", "assign_task", "で残したもの", "規則 down", "保管のみ"),
+    }
+    for language, wanted in words.items():
         code, out, err = await console("why", task, "--lang", language, "--data", str(node.data))
         assert code == 0, err
-        assert "B" in out
-        assert any(name in out for name in ("A", "C"))
+        assert [word for word in wanted if word not in out] == [], out
+    code, out, _ = await console("why", "B", "--data", str(node.data))
+    assert code == 0
+    assert "agent B joined" in out
+    assert "entered phase" in out
 
 
 async def test_a_killed_agent_sweeps_what_it_left_and_goes_on_step_by_step(tmp_path: Path) -> None:
