@@ -36,8 +36,8 @@ FOREST = f"""
 [limits]
 steady_s = 0.2
 [log]
-segment_events = 3000
-keep_s = 20
+segment_events = 2000
+keep_s = 10
 [[queue]]
 name = "q"
 max_attempts = 50
