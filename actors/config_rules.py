@@ -235,6 +235,9 @@ def _units(forest: Forest, sheet: Sheet) -> None:
                 worker.name,
                 "a shorter name",
             )
+        if worker.name == "agent" and (forest.agents or any(q.serve == "dispatch" for q in forest.queues)):
+            what = "another name than agent, under which agents give their beats"
+            sheet.add(("worker", number, "name"), what, worker.name, 'name = "helper"')
         for unit in worker.units():
             other = owner.setdefault(unit, worker.name)
             if other != worker.name:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from actors.client import Client
+from actors.faces.console.agent_table import show_agents
 from actors.faces.console.failure import Exit, Failure, closest
-from actors.faces.console.options import HERE, WhereOption
-from actors.faces.console.output import clock, note, show_json, show_table
+from actors.faces.console.options import HERE, Language, WhereOption, language
+from actors.faces.console.output import note, show_json
 from actors.place import Place
 from events.agents import AgentIntent, AgentIntentSet
 from events.log import entry
@@ -211,11 +212,13 @@ def retire(name: str, /, *, reason: str = "", json: bool = False, where: WhereOp
 
 
 @agent.command(name="list")
-def list_(*, json: bool = False, where: WhereOption = HERE) -> int:
+def list_(*, lang: Language | None = None, json: bool = False, where: WhereOption = HERE) -> int:
     """Show every agent: state, phase, load, capacity, what it has and when it was heard last.
 
     Parameters
     ----------
+    lang
+        Language of the answer; by default that of ELF_LANG or LANG.
     json
         Print the rows as status has them.
     """
@@ -229,47 +232,7 @@ def list_(*, json: bool = False, where: WhereOption = HERE) -> int:
     if json:
         show_json(rows)
     elif rows:
-        show_agents(rows)
+        show_agents(rows, language(lang))
     else:
         print("no agents; try elf agent add NAME")
     return Exit.FINE
-
-
-def show_agents(rows: list[dict[str, Any]]) -> None:
-    """Print the table of agents."""
-    headings = (
-        "agent",
-        "state",
-        "phase",
-        "load",
-        "capacity",
-        "tasks",
-        "done",
-        "response",
-        "errors",
-        "last seen",
-    )
-    cells = [
-        (
-            row["name"],
-            row["state"],
-            row["phase"],
-            row["load_score"],
-            row["capacity"],
-            row["current_tasks"],
-            _percent(row["completion_rate"]),
-            _seconds(row["response_time_s"]),
-            _percent(row["error_rate"]),
-            clock(int(row["last_seen"] * 1e6)) if row["last_seen"] else None,
-        )
-        for row in rows
-    ]
-    show_table(headings, cells, numbers=(3, 4, 5, 6, 7, 8))
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}%"
-
-
-def _seconds(value: float | None) -> str | None:
-    return None if value is None else f"{value:.1f}s"

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from actors.client import Client
+from actors.faces.console.agent_table import show_agents
 from actors.faces.console.failure import Exit
 from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, show_json, show_table, size, span
@@ -40,6 +41,9 @@ def status(*, json: bool = False, lang: Language | None = None, where: WhereOpti
 def show_page(page: dict[str, Any], lang: Language) -> None:
     """Print everything of a status page but its node."""
     _print_workers(page["workers"], lang)
+    if page["agents"]:
+        print()
+        show_agents(page["agents"], lang)
     _print_queues(page["queues"], lang)
     _print_elves(page, lang)
     _print_news(page, lang)
