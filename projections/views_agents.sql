@@ -118,8 +118,9 @@ WITH zone AS (
     WHERE name = (SELECT settings->>'$.timezone' FROM adopted ORDER BY position DESC LIMIT 1)
 ),
 span AS (
-    SELECT (SELECT min(time) FROM log WHERE time > 0) AS lo, CASE WHEN forest > 0 THEN forest ELSE time END AS hi
-    FROM checkpoint
+    -- The log's first events tell its beginning; to look at all of them for the least time would take longer.
+    SELECT coalesce((SELECT min(time) FROM log WHERE position <= 100 AND time > 0), hi) AS lo, hi
+    FROM (SELECT CASE WHEN forest > 0 THEN forest ELSE time END AS hi FROM checkpoint WHERE position > 0)
 ),
 local AS (
     SELECT z, lo, hi,
@@ -139,11 +140,12 @@ SELECT day, start, stop, greatest(start, lo) AS first, least(stop, hi) AS last F
 -- of its own claims and of those it runs now, `up_s` the time it was there, wanted and not found down, `load` =
 -- 100 x busy / (up x slots) in points, `work_s` the time of what it got done, counted on the day of its end.
 CREATE VIEW agent_days AS
-WITH ends AS MATERIALIZED (
-    SELECT e.day, e.unit AS agent, e.claimed, e.time, d.start, e.what
-    FROM task_end e JOIN days d ON d.day = e.day WHERE e.effective AND e.agent
+WITH starts AS MATERIALIZED (SELECT day, start FROM days),
+-- Few ends have begun on an earlier day: what they were busy there is taken off their own day and put where it was.
+late AS (
+    SELECT e.day, e.unit AS agent, e.claimed AS began, d.start AS ended
+    FROM task_end e JOIN starts d ON d.day = e.day WHERE e.effective AND e.agent AND e.claimed < d.start
 ),
-late AS (SELECT agent, claimed AS began, start AS ended FROM ends WHERE claimed < start),
 running AS (
     SELECT state->>'$.unit' AS agent, (state->>'$.claimed')::BIGINT AS began, (SELECT max(last) FROM days) AS ended
     FROM fact
@@ -151,13 +153,15 @@ running AS (
       AND NOT coalesce((state->>'$.over')::BOOLEAN, false)
 ),
 busy AS (
-    SELECT day, agent, sum(greatest(time - greatest(claimed, start), 0)) AS busy,
+    SELECT day, unit AS agent, sum(greatest(time - claimed, 0)) AS busy,
            sum(greatest(time - claimed, 0)) FILTER (what = 'finished') AS work, count(*) FILTER (what = 'finished') AS done
-    FROM ends GROUP BY day, agent
+    FROM task_end WHERE effective AND agent GROUP BY day, unit
+    UNION ALL
+    SELECT day, agent, -sum(ended - began), 0, 0 FROM late GROUP BY day, agent
     UNION ALL
     SELECT d.day, i.agent, sum(least(i.ended, d.stop) - greatest(i.began, d.start)), 0, 0
-    FROM (FROM late UNION ALL FROM running) i JOIN days d ON d.start < i.ended AND d.stop > i.began
-    GROUP BY d.day, i.agent
+    FROM (SELECT agent, began, ended FROM late UNION ALL FROM running) i
+    JOIN days d ON d.start < i.ended AND d.stop > i.began GROUP BY d.day, i.agent
 ),
 intervals AS (
     SELECT agent, time AS began, slots, up,
