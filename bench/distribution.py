@@ -128,7 +128,7 @@ def _cell(
     trace: str, agents: int, scenario: str, load: float, policy: str, results: Sequence[Result]
 ) -> Cell:
     def mean(name: str) -> float:
-        return sum(getattr(result, name) for result in results) / len(results)
+        return float(sum(getattr(result, name) for result in results) / len(results))
 
     return Cell(
         trace,
@@ -225,6 +225,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with gentd26, lcg and azure_llm")
     parser.add_argument("--traces", default=",".join(TRACES))
     parser.add_argument("--policies", default=",".join(POLICIES))
+    parser.add_argument("--agents", default="3,20")
+    parser.add_argument("--scenarios", default="clean,seed")
     parser.add_argument("--plans", type=int, default=3, help="failure plans")
     parser.add_argument("--part", choices=("middle", "first", "second"), default="middle")
     parser.add_argument("--set", action="append", default=[], help="pull_best's parameter=value")
@@ -238,7 +240,8 @@ def main() -> None:
         jobs = work(given.data, name, given.part)
         # The seed asks for a complexity and does not say what it is: 10 to 50 by rank of the estimated size.
         traces[name] = ranked(jobs, 10, 50)
-    found = cells(traces, choices, given.plans)
+    fleets = [int(text) for text in given.agents.split(",")]
+    found = cells(traces, choices, given.plans, fleets, given.scenarios.split(","))
     print(summary(found))
     if given.json:
         given.json.write_text(

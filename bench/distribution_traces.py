@@ -37,7 +37,7 @@ GENTD26 = Columns(
 )
 FILES = {
     "gentd26": ("gentd26/lora_request_trace.csv", GENTD26),
-    "lcg": ("lcg/LCG.swf.gz", Columns(key=("user", "group"))),
+    "lcg": ("lcg/LCG.swf.gz", Columns(key=("user", "group", "requested"))),
     "azure_llm": ("azure_llm/AzureLLMInferenceTrace_conv.csv", AZURE),
     "azure_code": ("azure_llm/AzureLLMInferenceTrace_code.csv", AZURE),
     "mooncake": ("mooncake/conversation_trace.jsonl", MOONCAKE),

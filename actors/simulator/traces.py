@@ -54,7 +54,7 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 USUAL: dict[Format, Columns] = {
     "csv": Columns(arrival="arrival", size="size"),
     "jsonl": Columns(arrival="arrival", size="size"),
-    "swf": Columns(arrival="submit", size="run", key=("user", "group")),
+    "swf": Columns(arrival="submit", size="run", key=("user", "group", "requested")),
 }
 
 

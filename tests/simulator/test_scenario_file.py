@@ -32,7 +32,8 @@ def test_arrivals_are_stretched_to_the_load(tmp_path: Path) -> None:
         MADE + AGENT + '[[agent]]\nname = "b"\nspeed = 0.5\nerror_rate = 0.5\noutages = [["0%", "50%"]]\n',
     )
     horizon = scenario.horizon
-    assert scenario.players[1].outages == ((0.0, pytest.approx(horizon / 2)),)
+    ((start, end),) = scenario.players[1].outages
+    assert (start, end) == (0.0, pytest.approx(horizon / 2))
     capacity = sum(player.capacity(horizon) for player in scenario.players)
     assert capacity == pytest.approx(1 + 0.5 * 0.5 * 0.5)
     assert sum(job.size for job in scenario.jobs) / (capacity * horizon) == pytest.approx(0.5)
@@ -78,7 +79,7 @@ def test_lines_of_a_workload_log_and_of_json(tmp_path: Path) -> None:
     line = "{} {} -1 {} 1 -1 -1 -1 60 -1 1 7 8 -1 1 1 -1 -1\n"
     (tmp_path / "t.swf").write_text("; UnixStartTime: 0\n" + line.format(1, 5, 50) + line.format(2, 9, 0))
     scenario = read(tmp_path, 'mean_size_s = 600\n[trace]\nfile = "t.swf"\n' + AGENT)
-    assert [(job.size, job.kind) for job in scenario.jobs] == [(600.0, "7/8")]
+    assert [(job.size, job.kind) for job in scenario.jobs] == [(600.0, "7/8/60")]
     (tmp_path / "t.jsonl").write_text('{"arrival": 1500, "size": 2}\n\n{"arrival": 500, "size": 4}\n')
     scenario = read(tmp_path, '[trace]\nfile = "t.jsonl"\ncolumns = { arrival_unit_s = 0.001 }\n' + AGENT)
     assert [(job.arrival, job.size) for job in scenario.jobs] == [(0.0, 4.0), (1.0, 2.0)]

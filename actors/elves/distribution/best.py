@@ -21,8 +21,10 @@ _STEPS = 4
 class PullBest(Distribution):
     """The task with the highest response ratio, the agent of the least utilisation.
 
-    The ratio is (waited + patience x the mean size) / the size, as estimated now: what waits gains credit in
-    proportion to how short it is, so no scale has to be known. A faster agent may be `lead` x its advantage busier.
+    The ratio is (waited + patience x the mean size) / the size to the power of `weight`, as estimated now. What
+    waits gains credit in proportion to how short it is, so no scale has to be known. A faster agent may be `lead` x
+    its advantage busier.
+
     An agent that fails often takes no task whose estimate exceeds a share of its learned time between failures;
     one that errs several times in a row is left out for a while; one that came back starts slowly.
     """
@@ -30,6 +32,7 @@ class PullBest(Distribution):
     name = "pull_best"
     parameters = (
         Parameter("patience", 3.0, 0.0, 1000.0, "Mean sizes that every task has waited from the beginning."),
+        Parameter("weight", 1.0, 0.0, 2.0, "Power of the size in the ratio: 0 is the order of age."),
         Parameter("known", 5, 1, 1000, "Finished tasks of a kind before its own mean counts."),
         Parameter(
             "lead", 0.15, 0.0, 1.0, "Utilisation that an agent of double speed may be ahead of others."
@@ -106,7 +109,9 @@ class PullBest(Distribution):
         task = board.ledger.tasks[group.head]
         credit = self.values["patience"] * board.ledger.sizes.mean_ms(task.queue)
         waited_ms = max(0, now - task.at) / 1000
-        return (waited_ms + credit) / max(1.0, self.estimate_ms(board, group.size))
+        return float(
+            (waited_ms + credit) / max(1.0, self.estimate_ms(board, group.size)) ** self.values["weight"]
+        )
 
     def estimate_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take, as known at the last full minute."""
