@@ -19,7 +19,7 @@ from events.envelope import Malformed, Recorded
 from events.observations import Quarantined
 from projections import anchor
 from projections.published import Published
-from projections.query import run
+from projections.query import OutOfTime, run
 from projections.segments import SegmentDamaged
 from projections.warehouse import Warehouse, WarehouseError
 
@@ -157,7 +157,12 @@ class Projector(Actor):
                     "position": position,
                 }
             except Exception as problem:
-                answer = {"ok": False, "error": str(problem), "code": 2}
+                # As for a stopped folder: what took too long cannot be said, what is wrong is wrong.
+                answer = {
+                    "ok": False,
+                    "error": str(problem),
+                    "code": 5 if isinstance(problem, OutOfTime) else 2,
+                }
             finally:
                 cursor.close()
             question.reply(answer)

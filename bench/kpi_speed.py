@@ -120,9 +120,8 @@ def main() -> None:
             done = publish(warehouse, None)
             report.row("publishing kpi.duckdb", done.seconds, "s", mib=done.path.stat().st_size / 2**20)
             with duckdb.connect(str(done.path), read_only=True) as plain:
-                report.row(
-                    "the same by a plain client", best(plain, f"FROM kpi_daily {last}"), "s", goal=goal
-                )
+                took, worked = best(plain, f"FROM kpi_daily {last}")
+                report.row("the last day by a plain client", took, "s", goal=goal, processor_s=worked)
         over_parquet(folder, options.sealed, report)
 
 
