@@ -59,6 +59,7 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "memory_restart_percent"): _PERCENT,
     (Limits, "queue_jam_s"): _ABOVE_ZERO,
     (Limits, "leak_slot_s"): _ABOVE_ZERO,
+    (Limits, "learn_s"): _ABOVE_ZERO,
     # Runners beat every five seconds, and an age below ten is never written down.
     (Limits, "beat_lost_s"): Meta(ge=10),
     (Limits, "steady_s"): _ABOVE_ZERO,

@@ -48,6 +48,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     agent_shared_s: float = 120.0
     agent_cap_s: float = 600.0
     leak_slot_s: float = 300.0
+    learn_s: float = 86_400.0
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from actors.elves import Draft, View, foresight
+from actors.elves import Draft, View, foresight, proposing
 from events.envelope import Recorded
 from events.event import Event
 from events.observations import Sampled
@@ -14,10 +14,14 @@ class WisdomState(Struct):
     """What each part of the elf knows."""
 
     foresight: foresight.ForesightState
+    proposing: proposing.ProposingState
 
 
 class WisdomElf:
-    """Rules: `overload` (a load will pass the limit), `score` (what came of it), `abstain` (why nothing is said)."""
+    """Rules: `overload` (a load will pass the limit), `score` (what came of it), `abstain` (why nothing is said).
+
+    And its proposals: `weekly_pattern`, `error_condition`, `timeout`, `size`, `order`.
+    """
 
     name = "wisdom"
     version = "1"
@@ -26,15 +30,16 @@ class WisdomElf:
 
     def initial(self) -> WisdomState:
         """See `Policy.initial`."""
-        return WisdomState(foresight.blank())
+        return WisdomState(foresight.blank(), proposing.blank())
 
     def fold(self, state: WisdomState, event: Recorded, view: View) -> None:
         """See `Policy.fold`."""
         foresight.fold(state.foresight, event, view)
+        proposing.fold(state.proposing, event, view)
 
     def decide(self, state: WisdomState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
-        return list(foresight.decide(state.foresight, view))
+        return [*foresight.decide(state.foresight, view), *proposing.decide(state.proposing, view)]
 
     def due(self, state: WisdomState, view: View) -> int:
         """See `Policy.due`: a load is looked at with every tick."""
