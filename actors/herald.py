@@ -15,7 +15,7 @@ from actors.runtime import Watcher
 from actors.snapshots import Snapshots
 from events.decisions import Decided, Prepare, Remind
 from events.envelope import Recorded
-from events.observations import WorkerExited
+from events.observations import WorkerExited, WorkerReady
 from events.outcomes import EffectFailed, EffectStarted, EffectVerified
 from events.reminders import RequestAnswered
 from projections.errands import Deliveries, OpenReminder
@@ -26,8 +26,10 @@ from projections.units import worker_of
 _log = logging.getLogger("elf.herald")
 
 # A runner says at once that it heard; garbage is collected between two tasks.
-HEARD_S = 10.0
+HEARD_S = 30.0
 COLLECTED_S = 120.0
+# Messages may get lost while the server is away.
+AGAIN_S = (3.0, 10.0)
 _PREVIEW = 5
 
 
@@ -38,6 +40,10 @@ class ShowReminders(Struct, frozen=True):
 
 
 class _Overdue(Struct, frozen=True):
+    decision: str
+
+
+class _TellAgain(Struct, frozen=True):
     decision: str
 
 
@@ -72,6 +78,9 @@ class Herald(Doer[Deliveries]):
                 workers = [worker.name for worker in settings.workers]
                 about = {"timezone": settings.timezone, "workers": workers}
                 reply({"ok": True, **about, "reminders": self._rows()})
+            case _TellAgain(decision=decision):
+                for unit in sorted(self.fold.living):
+                    self._tell(decision, unit)
             case _Overdue(decision=decision):
                 self._finish(decision, overdue=True)
             case _:
@@ -92,6 +101,10 @@ class Herald(Doer[Deliveries]):
                 self._announce(event.id, prepare, decided.text)
             case RequestAnswered(request=request):
                 self._finish(request)
+            case WorkerReady(unit=unit):
+                # It lived when it was told and could not hear yet; what it did hear it knows by its id.
+                for decision in self._left:
+                    self._tell(decision, unit)
             case WorkerExited():
                 for decision in list(self._left):
                     self._finish(decision)
@@ -102,14 +115,21 @@ class Herald(Doer[Deliveries]):
         remind, decision = each.remind, each.decision
         self.journal.write(EffectStarted(decision=decision, target=each.target), cause=decision)
         left = self._leave_word(each, again)
-        units = self.fold.units_of(remind)
-        message = self._message(each, "gc" if remind.request else "remind")
-        for unit in units:
-            self._places.publish(f"run.{remind.worker}.{unit}", msgspec.json.encode(message))
+        for unit in self.fold.units_of(remind):
+            self._tell(decision, unit)
         self._left[decision] = left
         patience = COLLECTED_S if remind.request else HEARD_S
+        for pause in AGAIN_S:
+            self.clock.later(pause, lambda: self.tell_me(_TellAgain(decision)))
         self.clock.later(patience, lambda: self.tell_me(_Overdue(decision)))
         self._finish(decision)
+
+    def _tell(self, decision: str, unit: str) -> None:
+        """Send a message to one process that has not answered."""
+        each = self.fold.open.get(decision)
+        if each and unit in self.fold.units_of(each.remind) and unit not in each.answers:
+            message = self._message(each, "gc" if each.remind.request else "remind")
+            self._places.publish(f"run.{each.remind.worker}.{unit}", msgspec.json.encode(message))
 
     def _leave_word(self, each: OpenReminder, again: bool) -> list[str]:
         """Write the log line and the notice file; returns where it stands now."""

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from actors.runner_children import ending
 from actors.runner_dump import DUMP_S, frame_since, log_end
-from actors.runner_host import NOTICE, Doom, Host, Parcel, Told
+from actors.runner_host import NOTICE, NOTICE_S, Doom, Host, Parcel, Told
 from actors.runner_jobs import Job, Outcome, Pace, request_of
 from actors.runner_marks import Marks
 from actors.runner_post import tell
@@ -138,7 +138,11 @@ class Hosts:
 
     async def notice(self, message: Told, every: bool = False) -> list[Told]:
         """Give a message to the first host, or to every one, at its next task edge; returns their answers."""
-        hosts = [host for host in self._hosts if host.ready and not host.doom]
+        deadline = self._loop.time() + NOTICE_S
+        while not (hosts := [host for host in self._hosts if host.ready and not host.doom]):
+            if self._closing or self._loop.time() > deadline:
+                return [{"ok": False, "error": "no process of the handler came up"}]
+            await asyncio.sleep(0.05)
         return list(await asyncio.gather(*(host.notice(message) for host in hosts[: None if every else 1])))
 
     async def close(self, grace_s: float) -> None:

@@ -5,7 +5,7 @@ from msgspec import Struct, field
 from events.decisions import Decided, Remind, RunJob
 from events.envelope import Recorded
 from events.observations import WorkerExited
-from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
+from events.outcomes import EffectFailed, EffectVerified, WorkerStarted, WorkerStartOrdered
 from events.reminders import RequestAnswered
 from events.settings import Settings, SettingsAdopted
 from projections.jobs import Jobs
@@ -47,7 +47,7 @@ class Deliveries(Struct):
                 self.open[request].answers[body.unit] = body
             case EffectVerified(decision=decision) | EffectFailed(decision=decision):
                 self.open.pop(decision, None)
-            case WorkerStarted(unit=unit, pool=pool):
+            case WorkerStartOrdered(unit=unit, pool=pool) | WorkerStarted(unit=unit, pool=pool):
                 self.living[unit] = pool
             case WorkerExited(unit=unit):
                 self.living.pop(unit, None)

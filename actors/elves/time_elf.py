@@ -40,7 +40,7 @@ class TimeState(Struct):
 
 
 class TimeElf:
-    """Rules: remind, memory, job, job_failure, prepare, maintenance, restart_advice, publication."""
+    """Rules: remind, condition, job, job_failure, prepare, maintenance, restart_advice, publication."""
 
     name = "time"
     version = "1"

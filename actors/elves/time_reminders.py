@@ -48,7 +48,7 @@ def by_memory(gauges: Gauges, units: Units, reminders: Reminders, view: View, no
             continue
         garbage = asks_for_garbage(condition.text, worker_of(view.settings, condition.worker))
         yield Draft(
-            rule="memory",
+            rule="condition",
             target=condition.key,
             action=Remind(
                 reminder=condition.name,

@@ -159,7 +159,7 @@ def test_a_reminder_by_memory_fires_once_for_each_rise() -> None:
 
     def at(percent: int, s: float = 60.0) -> list[Decided]:
         given.tick(sample("async_result_worker", memory=percent * 10), s=s)
-        decided = [each for each in given.then() if each.rule == "memory"]
+        decided = [each for each in given.then() if each.rule == "condition"]
         for each in decided:
             given.verify(each)
         return decided

@@ -4,8 +4,10 @@ import json
 import os
 from pathlib import Path
 
+from actors.audit import replay
 from events.decisions import Decided, Escalate, RaiseAlert, Remind, RunJob
 from events.jobs import JobFinished, Notified
+from events.observations import WorkerReady
 from events.outcomes import EffectVerified
 from events.reminders import ReminderAdded, RequestAnswered
 from tests.real_node import ROOT, RealNode, real_node
@@ -42,8 +44,8 @@ async def test_a_reminder_reaches_log_file_and_handler_once_also_across_a_killed
     text = "結果キューチェック"
     """
     async with real_node(tmp_path, forest(tmp_path, more)) as node:
-        await node.runs("w")
-        position, first = await node.saw(Decided, rule="remind")
+        ready, _ = await node.saw(WorkerReady)
+        position, first = await node.saw(Decided, ready, rule="remind")
         decision = node.events[position - 1].id
         assert isinstance(first.action, Remind)
         _, verified = await node.saw(EffectVerified, decision=decision)
@@ -58,14 +60,17 @@ async def test_a_reminder_reaches_log_file_and_handler_once_also_across_a_killed
         await node.start()
         position, _ = await node.saw(Decided, position, rule="remind")
         await node.saw(EffectVerified, position, decision=node.events[position - 1].id)
-    await_once(node, tmp_path)
-
-
-def await_once(node: RealNode, folder: Path) -> None:
-    """Every reminder that was heard was heard once."""
-    ids = [each["id"] for each in noted(folder)]
+    ids = [each["id"] for each in noted(tmp_path)]
     assert len(ids) == len(set(ids)) > 0
     assert set(ids) <= {event.id for event in node.events}
+    replays_equal(node)
+
+
+def replays_equal(node: RealNode) -> None:
+    """Every decision is made again from the log alone."""
+    report = replay(lambda: iter([node.events]))
+    assert report.divergences == []
+    assert report.rules
 
 
 async def test_memory_above_the_line_asks_for_garbage_once_and_is_answered(tmp_path: Path) -> None:
@@ -74,7 +79,7 @@ async def test_memory_above_the_line_asks_for_garbage_once_and_is_answered(tmp_p
     async with real_node(tmp_path, toml) as node:
         await node.runs("w")
         await node.submit("q", [("hold", 20_000_000)])
-        position, asked = await node.saw(Decided, rule="memory")
+        position, asked = await node.saw(Decided, rule="condition")
         assert isinstance(asked.action, Remind)
         assert asked.action.request == "gc"
         decision = node.events[position - 1].id
@@ -84,7 +89,7 @@ async def test_memory_above_the_line_asks_for_garbage_once_and_is_answered(tmp_p
         assert answer.after > 0
         _, verified = await node.saw(EffectVerified, decision=decision)
         assert "MB before" in verified.detail
-    assert len(node.all(Decided, rule="memory")) == 1
+    assert len(node.all(Decided, rule="condition")) == 1
 
 
 async def test_a_job_fails_louder_and_louder_until_people_are_called_and_is_heard_again(
@@ -118,6 +123,7 @@ async def test_a_job_fails_louder_and_louder_until_people_are_called_and_is_hear
         (tmp_path / "good").touch()
         await node.saw(JobFinished, job="check", ok=True)
         await node.decided("job_failure", "check", position, reason="works_again")
+    replays_equal(node)
 
 
 async def test_a_job_that_never_ends_is_ended_with_everything_it_started(tmp_path: Path) -> None:
