@@ -13,13 +13,14 @@ from actors.blocks import folder_of, records
 from actors.ground import NATS_UNIT, lock_folder
 from actors.inspection import known_anchor, prove, prove_store
 from actors.process import Process, leader
+from actors.rediscovery import needs_rediscovery, rediscover
 from actors.refill import refill
 from events.codec import decode
 from events.log import LogDamaged
 from projections.anchor import Anchor
 from projections.archive import Archive
 from projections.chain import ChainBroken
-from projections.segments import Row, SegmentDamaged, Segments, sync_folder
+from projections.segments import MANIFEST, Row, SegmentDamaged, Segments, sync_folder
 from projections.warehouse import Warehouse, WarehouseDamaged
 
 Rows = Callable[[int, int | None], Iterator[Sequence[Row]]]
@@ -44,19 +45,25 @@ def repair(data: Path) -> Repaired:
     lock = lock_folder(data)
     try:
         _end_server(data)
-        return _repair(data, Segments(data), data / "nats" / "store")
+        return _repair(data, data / "nats" / "store")
     finally:
         os.close(lock)
 
 
-def _repair(data: Path, segments: Segments, store: Path) -> Repaired:
+def _repair(data: Path, store: Path) -> Repaired:
     anchor = known_anchor(data)
     warehouse = _warehouse(data)
+    made: list[str] = []
     sources: list[tuple[str, Rows]] = [("stream", lambda after, until: _stored(store, after, until))]
     if warehouse:
         sources.insert(0, ("tables", warehouse.rows))
     try:
-        files = [_remake(segments, number, sources) for number in _broken(segments)]
+        if needs_rediscovery(data):
+            segments = rediscover(data, warehouse.rows if warehouse else None, store)
+            made.append(MANIFEST)
+        else:
+            segments = Segments(data)
+        files = [*made, *(_remake(segments, number, sources) for number in _broken(segments))]
         try:
             prove_store(data, segments, store, alive=False)
             return Repaired(files, 0, 0, "")

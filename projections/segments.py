@@ -69,6 +69,14 @@ class Segments:
         self.purged = 0
         self.reload()
 
+    @classmethod
+    def named(cls, data: Path, segments: list[Segment], purged: int) -> "Segments":
+        """Write a manifest of these files from scratch."""
+        made = cls.__new__(cls)
+        made.folder = data / FOLDER
+        made._say(_Manifest(segments=segments, purged=purged))
+        return made
+
     def reload(self) -> None:
         """Read the manifest again. Raises SegmentDamaged."""
         path = self.folder / MANIFEST
@@ -218,7 +226,7 @@ class Segments:
         for segment in self.all:
             if segment.last > after and segment.first <= end:
                 self.check(segment)
-                yield from _rows_in(self.folder / segment.name, max(after, segment.first - 1), end)
+                yield from rows_in(self.folder / segment.name, max(after, segment.first - 1), end)
 
     def remake(self, segment: Segment, pages: Iterable[Sequence[Row]]) -> None:
         """Write a lost or damaged file again from its rows; they must lead to the head that was sealed."""
@@ -236,7 +244,8 @@ class Segments:
         self._name([again if one.first == segment.first else one for one in self.all])
 
 
-def _rows_in(path: Path, after: int, until: int) -> Iterator[list[Row]]:
+def rows_in(path: Path, after: int, until: int) -> Iterator[list[Row]]:
+    """Yield the rows of one sealed file behind `after`, up to and with `until`. Raises SegmentDamaged."""
     connection = duckdb.connect(":memory:", config=_CONFIG)
     try:
         connection.execute(
@@ -258,7 +267,7 @@ def _prove(path: Path, segment: Segment) -> None:
     """Read a written file back; raises SegmentDamaged unless it leads from the head before to the head after."""
     chain = Chain(segment.first - 1, bytes.fromhex(segment.before), segment.first - 1)
     try:
-        for rows in _rows_in(path, segment.first - 1, segment.last):
+        for rows in rows_in(path, segment.first - 1, segment.last):
             for position, _, _, data in rows:
                 chain.push(position, data)
     except ChainBroken as broken:

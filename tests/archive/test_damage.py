@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from actors.blocks import folder_of, records
 from projections import anchor
-from projections.segments import Segments
+from projections.segments import MANIFEST, Segments
 from tests.archive.folder import FOREST, elf, grow, until, verified
 from tests.archive.test_archive import purges, seen
 from tests.real_node import RealNode, real_node
@@ -149,6 +149,29 @@ async def test_a_lost_segment_is_seen_named_and_made_again(stopped: RealNode, tm
     assert not found["ok"]
     assert (found["damage"][0]["from"], found["damage"][0]["to"]) == (lost.first, lost.last)
     await repaired(node)
+    assert not list((node.data / "nats").glob("store.damaged-*")), "the stream was whole and stays"
+
+
+@pytest.mark.parametrize("kind", ["lost", "text", "cut", "with a damaged file"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_lost_or_damaged_manifest_is_made_again(stopped: RealNode, tmp_path: Path, kind: str) -> None:
+    node = copied(stopped, tmp_path)
+    whole = Segments(node.data)
+    path = node.data / "segments" / MANIFEST
+    if kind == "text":
+        path.write_text("nothing of that kind")
+    elif kind == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        path.unlink()
+    if kind == "with a damaged file":
+        damaged = node.data / "segments" / whole.all[1].name
+        damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    assert "manifest" in await refused(node)
+    await repaired(node)
+    made = Segments(node.data)
+    heads = [(one.first, one.last, one.before, one.head, one.time) for one in whole.all]
+    assert [(one.first, one.last, one.before, one.head, one.time) for one in made.all][: len(heads)] == heads
     assert not list((node.data / "nats").glob("store.damaged-*")), "the stream was whole and stays"
 
 
