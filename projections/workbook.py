@@ -84,7 +84,7 @@ class Workbook(Struct):
     open: dict[str, Open] = {}
 
     def apply(self, event: Recorded, now: int, units: Units, settings: Settings) -> None:
-        """Fold one event. Call after the units have folded it."""
+        """Fold one event of a task; `units` say under which configuration, and how full."""
         match event.body:
             case TaskSubmitted(queue=queue, task=task, kind=kind, due=due):
                 if len(self.open) < _OPEN:

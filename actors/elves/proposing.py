@@ -17,6 +17,7 @@ from events.decisions import Abstain, Decided, Propose
 from events.envelope import Recorded
 from events.observations import Sampled
 from events.proposals import ProposalApproved, ProposalRejected
+from events.tasks import TaskEvent
 from events.zones import Zone
 from projections.hours import Hours, slot_of, zone_of
 from projections.queues import Queues
@@ -62,10 +63,14 @@ def blank() -> ProposingState:
 def fold(state: ProposingState, event: Recorded, view: View) -> None:
     """Take one event."""
     now, settings, body = view.timeline.now, view.settings, event.body
+    state.hours.apply(event, now, settings)
+    if isinstance(body, TaskEvent):
+        # Most of the log: units and queues matter here only for how many there are and whether work waits.
+        state.workbook.apply(event, now, state.units, settings)
+        state.yields.apply(event, now, state.units, state.queues, settings)
+        return
     state.units.apply(event, now, settings)
     state.queues.apply(event, now, settings)
-    state.hours.apply(event, now, settings)
-    state.workbook.apply(event, now, state.units, settings)
     state.yields.apply(event, now, state.units, state.queues, settings)
     match body:
         case Sampled():
