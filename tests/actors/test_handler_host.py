@@ -41,7 +41,7 @@ class Talk:
         for start in range(0, len(text), 1000):
             self.ours.send(HEADER.pack(number, start + 1000 < len(text)) + text[start : start + 1000])
 
-    def hear(self) -> tuple[int, list[Any]]:
+    def hear(self) -> tuple[int, Any]:
         """Return the next answer."""
         text = b""
         while True:
@@ -185,3 +185,51 @@ def test_the_source_is_python_3_8() -> None:
     assert imports <= sys.stdlib_module_names
     futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
     assert [alias.name for node in futures for alias in node.names] == ["annotations"]
+
+
+NOTICE = 0xFFFFFFFF
+
+
+def say(talk: Talk, message: dict[str, Any]) -> dict[str, Any]:
+    """Send a message and return its answer."""
+    talk.ours.send(HEADER.pack(NOTICE, 0) + json.dumps(message).encode())
+    number, answer = talk.hear()
+    assert number == NOTICE
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_a_message_reaches_the_handlers_module_and_garbage_is_collected(
+    talks: list[Talk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
+    talk = Talk("messages:work")
+    talks.append(talk)
+    talk.hear()
+    assert say(talk, {"do": "remind", "text": "立って"}) == {"ok": True, "told": True}
+    assert json.loads((tmp_path / "noted").read_text())["text"] == "立って"
+    answer = say(talk, {"do": "gc"})
+    assert answer["ok"]
+    assert answer["before"] > 1_000_000
+    assert answer["after"] > 1_000_000
+    talk.ask(1, [task("t", "x")])
+    assert talk.hear()[0] == 1
+
+
+def test_what_a_module_raises_at_a_message_ends_nothing(talks: list[Talk], tmp_path: Path) -> None:
+    talk = Talk("messages:work")
+    talks.append(talk)
+    talk.hear()
+    answer = say(talk, {"do": "remind"})
+    assert not answer["ok"]
+    assert "KeyError: 'NOTED'" in answer["error"]
+    talk.ask(1, [task("t", "x")])
+    assert talk.hear()[0] == 1
+    assert b"KeyError" in talk.close()
+
+
+def test_a_module_without_an_ear_is_told_nothing(talks: list[Talk]) -> None:
+    talk = Talk("plain:echo")
+    talks.append(talk)
+    talk.hear()
+    assert say(talk, {"do": "prepare"}) == {"ok": True, "told": False}
