@@ -19,11 +19,12 @@ from events.log import LogUnreachable, Receipt, entry
 from events.settings import Limits
 from events.subjects import task_filter, token
 from events.tasks import TaskSubmitted
-from projections.agency import Agency
+from projections.agency import Agency, Note
 from projections.segments import Segments
 
 _WAIT_S = 12.0
 _WRITE_S = 10.0
+_NOTE_LIMIT = 64 * 1024
 
 
 class AgentDesk:
@@ -207,8 +208,17 @@ def _text(name: str, question: Question, agency: Agency, last: int) -> Answer:
         "submitted": task.submitted,
         "queue_timeout_s": queue.timeout_s if queue else 600.0,
         "note": note.position if note else 0,
-        "hand_over": {"agent": note.agent, "attempt": note.attempt, **note.note} if note else None,
+        "hand_over": _readable(note) if note else None,
     }
+
+
+def _readable(note: Note) -> dict[str, Any]:
+    """Return a note as the next agent reads it; one that nobody could read is left out."""
+    known = {"agent": note.agent, "attempt": note.attempt}
+    size = len(msgspec.json.encode(note.note))
+    if size > _NOTE_LIMIT:
+        return known | {"error": f"expected a note of at most {_NOTE_LIMIT} bytes, got {size}; see elf why"}
+    return known | note.note
 
 
 def _verdict(name: str, question: Question, agency: Agency, at: int) -> Answer:

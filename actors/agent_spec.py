@@ -52,9 +52,10 @@ def agent_credentials(name: str, path: Path) -> Credentials:
     """Read an agent's credentials file. Raises ClientError that says how to get one."""
     try:
         token(name, "an agent's name")
-        found = read_credentials(path)
     except ValueError as problem:
-        raise ClientError(f"{path}: {problem}" if path.exists() else str(problem)) from None
+        raise ClientError(str(problem)) from None
+    try:
+        found = read_credentials(path)
     except FileNotFoundError:
         raise ClientError(
             f"expected the credentials of agent {name} in {path}, got no such file; try elf agent add {name}"

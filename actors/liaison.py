@@ -20,19 +20,21 @@ from actors.journal import Journal
 from actors.phases import entered
 from actors.runtime import Down, Watcher, tell
 from actors.snapshots import Snapshots
-from events.agents import AgentIntentSet, AgentJoined, AgentLeft, AgentRevoked, HandedOver
+from events.agents import AgentAdded, AgentIntentSet, AgentJoined, AgentLeft, AgentRevoked, HandedOver
 from events.decisions import AssignTask, Decided, GiveUpTask, MarkAgent, PingAgent, RestartAgent, VerifyAgent
 from events.envelope import Recorded
 from events.event import Event
 from events.log import Expect, entry
 from events.outcomes import EffectFailed
-from events.settings import Limits
+from events.settings import Limits, SettingsAdopted
 from events.subjects import task_filter
 from events.tasks import TaskCancelled, TaskDropped, TaskFinished, TaskMoved
 from projections.agency import Agency, Given, key_of
 
 _log = logging.getLogger("elf.agents")
 
+# What changes who is there and who may log in.
+_COME_AND_GO = (AgentAdded, AgentRevoked, AgentJoined, AgentLeft, AgentIntentSet, SettingsAdopted)
 # So long a question waits for the log to be read up to where it must be.
 _WAIT_S = 5.0
 
@@ -178,7 +180,8 @@ class Liaison(Follower[Agency]):
             self._journal.append(
                 [entry(self._journal.envelope(phase, id=f"phase-{agent}-{event.position}", cause=event.id))]
             )
-        self._who()
+        if isinstance(body, _COME_AND_GO):
+            self._who()
 
     def _act(self, event: Recorded, decided: Decided) -> None:
         action, name = decided.action, decided.target

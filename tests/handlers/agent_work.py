@@ -15,12 +15,17 @@ def main() -> int:
     given.add_argument("--takes", type=float, default=0.0)
     given.add_argument("--fail-every", type=int, default=0)
     given.add_argument("--count", type=Path)
+    given.add_argument("--gate", type=Path)
     options = given.parse_args()
     task = json.load(sys.stdin)
     payload = task["payload"] or {}
     if options.count:
         with options.count.open("a") as file:
             file.write(f"{task['id']}\n")
+    if options.gate:
+        while options.gate.exists():
+            options.gate.with_suffix(f".{task['id']}").touch()
+            time.sleep(0.005)
     if payload.get("leaves"):
         subprocess.Popen(["sleep", "600"], start_new_session=True)
     if payload.get("artefact"):

@@ -82,15 +82,16 @@ async def test_three_agents_one_killed_one_frozen_one_failing_and_every_task_end
 ) -> None:
     count = tmp_path / "count"
     async with real_node(tmp_path, forest("A", "B", "C")) as node:
-        killed = RealAgent(node, "A", wip=2)
-        frozen = RealAgent(node, "B", wip=2)
+        killed = RealAgent(node, "A", "--gate", str(tmp_path / "gate-A"), wip=2)
+        frozen = RealAgent(node, "B", "--gate", str(tmp_path / "gate-B"), wip=2)
         poor = RealAgent(node, "C", "--takes", "0.05", "--fail-every", "10", "--count", str(count), wip=2)
         async with agents(killed, frozen, poor):
             await submit(node, [mixed(number) for number in range(300)])
             await node.wait(lambda _: len(node.all(TaskFinished)) >= 60, 30, "60 results")
-            victim = await node.wait(lambda _: open_claim(node, "B"), what="a task of the agent to freeze")
+            victim = await at_work(node, tmp_path / "gate-B")
             frozen.signal(signal.SIGSTOP)
-            lost = await node.wait(lambda _: open_claim(node, "A"), what="a task of the agent to kill")
+            (tmp_path / "gate-B").unlink()
+            lost = await at_work(node, tmp_path / "gate-A")
             last_beat = time.time_ns() // 1000
             await killed.kill9()
             await node.wait(lambda _: len(ends(node)) == 300, 90, "300 tasks that have ended")
@@ -127,11 +128,16 @@ def mixed(number: int) -> TaskSubmitted:
     )
 
 
-def open_claim(node: RealNode, agent: str) -> str:
-    """Return a task that this agent has claimed and not ended."""
-    over = {body.task for kind in (TaskFinished, TaskFailed) for _, body in node.all(kind)}
-    claims = [body.task for _, body in node.all(TaskStarted, unit=agent) if body.task not in over]
-    return claims[-1] if claims else ""
+async def at_work(node: RealNode, gate: Path) -> str:
+    """Close an agent's gate and return a task that waits before it."""
+    touch(gate)
+    there = await node.wait(lambda _: sorted(gate.parent.glob(f"{gate.name}.*")), 30, f"a task at {gate}")
+    return there[0].suffix.removeprefix(".")
+
+
+def touch(path: Path) -> None:
+    """Make a file."""
+    path.touch()
 
 
 async def told(node: RealNode, task: str) -> None:
