@@ -28,8 +28,8 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TaskSubmitted(Event, frozen=True, kw_only=True):
     """Somebody asked for work. `payload` is any JSON value; `timeout_s` 0 means the queue's.
 
-    `due` (microseconds since 1970) is when the task may be handed out, 0 at once. The same id once more, after its
-    end or between two attempts, begins its life anew.
+    `due` (microseconds since 1970) is when the task may be handed out, 0 at once. The same id once more, after an
+    end without a result or between two attempts, begins its life anew; after a result it changes nothing.
     """
 
     task: str

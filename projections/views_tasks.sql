@@ -71,19 +71,25 @@ SELECT task, thread, turn, queue, claimed,
 FROM ends;
 
 -- Where does each task stand? One row a task: its last turn, how often it was claimed since it was last asked for, when
--- it was asked for.
+-- it was asked for. Its first result is its end for good: what comes behind that is a reuse of the id and changes nothing.
 CREATE VIEW task_state AS
-WITH turns AS (
-    SELECT *, CASE WHEN thread = '' THEN 0 ELSE max(turn) FILTER (NOT claimed) OVER (PARTITION BY task, thread) END AS asked
+WITH ended AS (
+    SELECT *, turn <= coalesce(min(end_seq) FILTER (state = 'done') OVER (PARTITION BY task, thread), turn) AS counts
     FROM task_turns
+),
+turns AS (
+    SELECT *, CASE WHEN thread = '' THEN 0
+                   ELSE max(turn) FILTER (counts AND NOT claimed) OVER (PARTITION BY task, thread) END AS asked
+    FROM ended
 )
-SELECT task, thread, max(turn) AS turn, arg_max(queue, turn) AS queue, arg_max(state, turn) AS state,
-       arg_max(end_seq, turn) AS end_seq,
-       max(turn) FILTER (claimed AND turn > asked AND outcome IS DISTINCT FROM 'released') AS claim_seq,
-       count(*) FILTER (claimed AND turn > asked AND outcome IS DISTINCT FROM 'released') AS attempts,
-       count(*) FILTER (NOT claimed) AS submissions,
+SELECT task, thread, max(turn) FILTER (counts) AS turn, arg_max(queue, turn) FILTER (counts) AS queue,
+       arg_max(state, turn) FILTER (counts) AS state, arg_max(end_seq, turn) FILTER (counts) AS end_seq,
+       max(turn) FILTER (counts AND claimed AND turn > asked AND outcome IS DISTINCT FROM 'released') AS claim_seq,
+       count(*) FILTER (counts AND claimed AND turn > asked AND outcome IS DISTINCT FROM 'released') AS attempts,
+       count(*) FILTER (counts AND NOT claimed) AS submissions,
        -- A task that was moved waits since its first submission, one that was put back since its last.
-       CASE WHEN thread = '' THEN min(turn) FILTER (NOT claimed) ELSE max(turn) FILTER (NOT claimed) END AS submit_seq
+       CASE WHEN thread = '' THEN min(turn) FILTER (counts AND NOT claimed)
+            ELSE max(turn) FILTER (counts AND NOT claimed) END AS submit_seq
 FROM turns GROUP BY task, thread;
 
 -- What became of every task? `state`: waiting, delayed (not before `due`), assigned (given to an agent that has not
@@ -172,6 +178,16 @@ SELECT e.position AS seq, make_timestamp(e.time) AS time, e.what, e.task, e.queu
 FROM task_end e
 WHERE e.what IN ('finished', 'failed', 'released')
   AND NOT EXISTS (SELECT 1 FROM task_turns t WHERE t.outcome_seq = e.position);
+
+-- Which ids were used once more although their task was done? Submissions of known ids are refused; one that came while
+-- no node led is executed again, what comes of it is in `attempts`, and the task keeps its first result (`end_seq`).
+CREATE VIEW reused_ids AS
+WITH first_ends AS (
+    SELECT task, thread, min(end_seq) FILTER (state = 'done') AS end_seq FROM task_turns GROUP BY task, thread
+)
+SELECT t.turn AS seq, make_timestamp(s.time) AS time, t.task AS id, t.queue, f.end_seq
+FROM task_turns t JOIN first_ends f ON f.task = t.task AND f.thread = t.thread JOIN task_event s ON s.position = t.turn
+WHERE NOT t.claimed AND t.turn > f.end_seq;
 
 -- What did each tick say of each queue's consumer? Ticks leave out queues that did not change: the last value holds.
 CREATE VIEW queue_samples AS

@@ -226,6 +226,28 @@ def test_ends_and_claims_without_a_submission_are_no_task(tell: Tell) -> None:
     assert [row["seq"] for row in ask("FROM ignored_ends")] == [1]
 
 
+def test_an_id_that_is_used_again_after_its_task_was_done_changes_nothing(tell: Tell) -> None:
+    scene = Scene()
+    scene.submit("t")
+    scene.finish("t", scene.start("t"))
+    end = len(scene.events)
+    scene.submit("t")
+    scene.finish("t", scene.start("t", "w-2", 2), "w-2", 2)
+    scene.submit("dead")
+    scene.say(TaskDied(task="dead", queue="q", unit="w-1", attempts=1, kind="error", error="x"))
+    scene.submit("dead")
+    ask = tell(scene)
+    assert task_row(ask, "t") == ("done", 1, "w-1", "q", None)
+    assert task_row(ask, "dead")[:2] == ("waiting", 0)
+    assert ask("SELECT id, queue, seq, end_seq FROM reused_ids") == [
+        {"id": "t", "queue": "q", "seq": end + 1, "end_seq": end}
+    ]
+    assert [row["outcome"] for row in ask("SELECT outcome FROM attempts WHERE task = 't'")] == [
+        "done",
+        "done",
+    ]
+
+
 class Fold:
     """The same rules as the views, the slow and obvious way: one task at a time, event by event."""
 
@@ -233,6 +255,8 @@ class Fold:
         self.state, self.claim, self.attempts = "", 0, 0
 
     def apply(self, event: Recorded) -> None:
+        if self.state == "done":
+            return
         match event.body:
             case TaskSubmitted():
                 self.state, self.claim, self.attempts = "waiting", 0, 0
