@@ -8,6 +8,7 @@ from events.envelope import Recorded
 from events.observations import LeaseTaken, Sampled
 from events.outcomes import EffectFailed, EffectVerified
 from events.settings import Settings
+from events.tasks import TaskEvent
 from projections.agent_tasks import AgentTasks, End
 from projections.agents import Agent, Agents
 from projections.brake import Brake
@@ -16,6 +17,7 @@ from projections.units import SECOND
 _GAPS = 16
 # However uneven an agent's beats, it is suspect after this many times the usual wait.
 _PATIENCE = 1.5
+_OF_TASKS = frozenset(TaskEvent.__args__)
 
 
 class Trial(Struct):
@@ -85,7 +87,8 @@ class Care(Struct):
         states = {}
         if isinstance(body, Decided) and isinstance(body.action, MarkAgent):
             states = {name: agent.state for name, agent in self.agents.agents.items()}
-        self.agents.apply(event, now, epoch)
+        if type(body) not in _OF_TASKS:
+            self.agents.apply(event, now, epoch)
         end = self.tasks.apply(event, epoch)
         if end:
             self._ended(end)

@@ -5,6 +5,8 @@ from msgspec import Struct
 from events.envelope import Recorded
 from events.observations import LeaseTaken, NodeStopping, Resumed, StoodBy
 
+_TURNS = frozenset({LeaseTaken, NodeStopping, StoodBy, Resumed})
+
 
 class Timeline(Struct):
     """Forest time (microseconds) is the running maximum of the times that the lease holder wrote.
@@ -23,6 +25,12 @@ class Timeline(Struct):
     def apply(self, event: Recorded) -> None:
         """Fold one event."""
         self.position = event.position
+        if type(event.body) in _TURNS:
+            self._turn(event)
+        if event.time > self.now and event.source[5:] == self.holder and event.source.startswith("node."):
+            self.now = event.time
+
+    def _turn(self, event: Recorded) -> None:
         body = event.body
         if isinstance(body, LeaseTaken):
             self.epoch = event.position
@@ -32,5 +40,3 @@ class Timeline(Struct):
             self.stopping = True
         elif isinstance(body, StoodBy | Resumed) and body.node == self.holder:
             self.full = isinstance(body, StoodBy)
-        if event.time > self.now and event.source == f"node.{self.holder}":
-            self.now = event.time

@@ -28,9 +28,21 @@ from events.observations import (
 )
 from events.outcomes import EffectFailed, WorkerStarted, WorkerStartOrdered
 from events.settings import Settings, SettingsAdopted, WorkerSettings
-from events.tasks import ResultSalvaged, TaskDied, TaskFailed, TaskFinished
+from events.tasks import (
+    ResultSalvaged,
+    TaskCancelled,
+    TaskDied,
+    TaskFailed,
+    TaskFinished,
+    TaskMoved,
+    TaskReleased,
+    TaskStarted,
+    TaskSubmitted,
+)
 
 SECOND = 1_000_000
+# Most events are these.
+_OF_NO_UNIT = frozenset({TaskSubmitted, TaskStarted, TaskReleased, TaskCancelled, TaskMoved})
 
 
 class Unit(Struct):
@@ -94,6 +106,8 @@ class Units(Struct):
 
     def apply(self, event: Recorded, now: int, settings: Settings) -> None:
         """Fold one event."""
+        if type(event.body) in _OF_NO_UNIT:
+            return
         match event.body:
             case Sampled(units=samples):
                 for sample in samples:

@@ -22,6 +22,10 @@ S = TypeVar("S", bound=Struct)
 
 # The last points are kept for emergencies.
 RESERVE = 20
+# Most events are those of tasks and are none of these.
+_CONCERNING = frozenset(
+    {SettingsAdopted, Decided, EffectVerified, EffectFailed, ProposalApproved, ProposalRejected}
+)
 
 
 class Mind(Struct, Generic[S]):
@@ -41,10 +45,21 @@ def new_mind(policy: Policy[S]) -> Mind[S]:
 
 def fold(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
     """Take one event into the mind."""
-    view = mind.view
-    view.timeline.apply(event)
+    timeline = mind.view.timeline
+    before = timeline.now
+    timeline.apply(event)
+    if type(event.body) in _CONCERNING:
+        _take(policy, mind, event)
+    if mind.settings_digest and (timeline.now != before or mind.mana.units < 0):
+        # Not before settings: the first level is what they say.
+        mind.mana.refill(timeline.now, elf_settings(mind.view.settings, policy.name).mana)
+    policy.fold(mind.own, event, mind.view)
+
+
+def _take(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
+    """Fold what every elf keeps: settings, its own decisions, what came of them, what people answered."""
+    view, body = mind.view, event.body
     now = view.timeline.now
-    body = event.body
     match body:
         case SettingsAdopted(settings=settings, digest=digest):
             view.settings = settings
@@ -61,11 +76,7 @@ def fold(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
         case ProposalApproved() | ProposalRejected() if event.source.startswith("operator."):
             view.standing.answer(body, now)
         case _:
-            pass
-    if mind.settings_digest:
-        # Not before: the first level is what the settings say.
-        mind.mana.refill(now, elf_settings(view.settings, policy.name).mana)
-    policy.fold(mind.own, event, view)
+            return
 
 
 def deliberate(policy: Policy[S], mind: Mind[S], trigger: int) -> list[Decided]:
@@ -158,7 +169,10 @@ def digest_of(value: object) -> str:
 
 def elf_settings(settings: Settings, name: str) -> ElfSettings:
     """Return an elf's settings, the defaults where none are adopted."""
-    return next((elf for elf in settings.elves if elf.name == name), ElfSettings(name=name))
+    for elf in settings.elves:
+        if elf.name == name:
+            return elf
+    return ElfSettings(name=name)
 
 
 def encode_mind(mind: Mind[Any]) -> bytes:
@@ -174,7 +188,7 @@ def decode_mind(policy: Policy[S], data: bytes) -> Mind[S]:
 
 def is_trigger(policy: Policy[Any], event: Recorded) -> bool:
     """Tell whether the elf looks up at this event."""
-    return isinstance(event.body, policy.triggers)
+    return type(event.body) in policy.triggers
 
 
 def due_of(policy: Policy[S], mind: Mind[S]) -> int:
