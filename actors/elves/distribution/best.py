@@ -31,11 +31,11 @@ class PullBest(Distribution):
 
     name = "pull_best"
     parameters = (
-        Parameter("patience", 3.0, 0.0, 1000.0, "Mean sizes that every task has waited from the beginning."),
-        Parameter("weight", 1.0, 0.0, 2.0, "Power of the size in the ratio: 0 is the order of age."),
+        Parameter("patience", 2.0, 0.0, 1000.0, "Mean sizes that every task has waited from the beginning."),
+        Parameter("weight", 0.8, 0.0, 2.0, "Power of the size in the ratio: 0 is the order of age."),
         Parameter("known", 5, 1, 1000, "Finished tasks of a kind before its own mean counts."),
         Parameter(
-            "lead", 0.15, 0.0, 1.0, "Utilisation that an agent of double speed may be ahead of others."
+            "lead", 0.12, 0.0, 1.0, "Utilisation that an agent of double speed may be ahead of others."
         ),
         Parameter("flaky", 0.25, 0.0, 10.0, "Share of the time between failures a task may take; 0 for any."),
         Parameter(
