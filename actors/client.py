@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from nats.errors import NoRespondersError
 
 from actors.connection import Connection, connect
 from actors.jetstream import BATCH_LIMIT, JetStreamLog
+from actors.old_tasks import last_of, used
 from actors.place import ClientError, NodeUnreachable, Place, Role, knock
 from events.codec import decode, encode
 from events.envelope import Envelope, Recorded
@@ -92,10 +93,27 @@ class Client:
             body=body,
         )
 
+    async def query(self, sql: str, values: Sequence[object]) -> list[list[Any]]:
+        """Return the rows that the node's tables have, none where no node answers."""
+        try:
+            return list((await self.ask("sql", {"sql": sql, "params": list(values)}, 15.0))["rows"])
+        except NodeUnreachable:
+            return []
+
     async def submit(
-        self, tasks: Sequence[TaskSubmitted], done: Callable[[int], None] = lambda _: None
+        self,
+        tasks: Sequence[TaskSubmitted],
+        done: Callable[[int], None] = lambda _: None,
+        chosen: Collection[str] = (),
     ) -> None:
-        """Append tasks, up to 1,000 at once. Raises ClientError that names the ids that exist already."""
+        """Append tasks, up to 1,000 at once. Raises ClientError that names the ids that exist already.
+
+        `chosen` are ids that somebody made up: those are compared with the node's tables, too, for the stream
+        forgets what is over.
+        """
+        ours = {(task.queue, task.task) for task in tasks if task.task in chosen}
+        if ours and (known := await used(self.query, ours)):
+            raise _known(known)
         entries = [
             entry(self.envelope(task, task.task), Expect(task_filter(task.queue, task.task), 0))
             for task in tasks
@@ -138,11 +156,7 @@ class Client:
                 )
         if not known:
             raise Conflict("expected the log to take the tasks, got a conflict with nothing; try again")
-        more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-        told = f"; the {before} tasks before this batch are submitted" if before else ""
-        raise ClientError(
-            f"expected ids that are new, got {', '.join(known[:5])}{more}; try without an id{told}", 1
-        )
+        raise _known(known, f"; the {before} tasks before this batch are submitted" if before else "")
 
     async def find(self, task: str) -> Recorded | None:
         """Return the last event of a task, whatever its queue."""
@@ -165,11 +179,14 @@ class Client:
         """
         for _ in range(20):
             last = await self.find(task)
+            stands = last.position if last else 0
+            # Of one that is over the stream may have nothing any more.
+            last = last or await last_of(self.query, task)
             if last is None:
                 raise ClientError(f"expected a task of this forest, got {task!r}; try elf tasks", 1)
             queue = last.subject.split(".")[4]
             body = await say(last, queue)
-            expect = Expect(task_filter(queue, task), last.position)
+            expect = Expect(task_filter(queue, task), stands)
             try:
                 receipt = await self.log.append([entry(self.envelope(body, task, last.id), expect)])
             except Conflict:  # something happened to it meanwhile; look again
@@ -237,6 +254,13 @@ class Client:
         finally:
             await subscription.unsubscribe()
         return events, more
+
+
+def _known(found: Sequence[str], told: str = "") -> ClientError:
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return ClientError(
+        f"expected ids that are new, got {', '.join(found[:5])}{more}; try without an id{told}", 1
+    )
 
 
 def new_ids(count: int) -> list[str]:

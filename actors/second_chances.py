@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from actors.client import Client
+from actors.old_tasks import submission_of
 from actors.place import ClientError
 from events.envelope import Recorded
 from events.event import Event
@@ -77,9 +78,10 @@ def _expect_dead(task: str, last: Recorded) -> None:
 async def _submission(client: Client, task: str, queue: str) -> TaskSubmitted:
     """Return what was asked for, as due now."""
     found = await client.log.last(f"log.*.*.task.{queue}.{task}.submitted")
-    if found is None or not isinstance(found.body, TaskSubmitted):
+    asked = found.body if found else await submission_of(client.query, task, queue)
+    if not isinstance(asked, TaskSubmitted):
         raise ClientError(
-            f"expected the submission of {task} in the live log, got none; try elf submit {queue} --id with a new one",
+            f"expected the submission of {task} in the log, got none; try with a running node, or elf submit {queue}",
             1,
         )
-    return msgspec.structs.replace(found.body, due=0)
+    return msgspec.structs.replace(asked, due=0)

@@ -173,7 +173,7 @@ async def _submit(
         if patience.wait:
             await ends.listen()
         progress = Progress("submitted", len(tasks))
-        await client.submit(tasks, progress.at)
+        await client.submit(tasks, progress.at, {line.id for _, line in given if line.id})
         progress.end()
         ids = [task.task for task in tasks]
         if not patience.wait:
