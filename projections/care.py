@@ -143,6 +143,7 @@ class Care(Struct):
         lag = max((sample.lag_ms for sample in sampled.agents), default=0)
         self.brake.tick(now, lag, settings.sample_s, settings.limits)
         self.tick_at = now
+        told = {sample.agent for sample in sampled.agents}
         for name, agent in self.agents.agents.items():
             if agent.sample is None or agent.sample.beat_age_ms < 0 or not agent.run:
                 continue
@@ -152,7 +153,9 @@ class Care(Struct):
             if age < record.silence and record.silence >= SECOND:
                 record.gaps = [*record.gaps, record.silence][-_GAPS:]
             record.silence = age
-            record.heard_at = max(record.heard_at, now - age)
+            # An age that is told is exact, and may show that a beat which seemed young was not.
+            exact = name in told and age > 0
+            record.heard_at = now - age if exact else max(record.heard_at, now - age)
 
     def _ended(self, end: End) -> None:
         record = self._kept(end.agent)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.agents import AgentRevoked
+from events.agents import AgentRevoked, AgentSample
 from events.decisions import ClearAlert, MarkAgent, PingAgent, RaiseAlert
-from events.observations import LeaseTaken
+from events.observations import LeaseTaken, Sampled
 from events.settings import Limits
 from tests.elves.agents import Agents, of_agents
 
@@ -45,6 +45,15 @@ def test_a_silent_agent_is_suspect_after_15_s_pinged_three_times_5_s_apart_and_d
     assert (down.action, down.reason, down.cost) == (MarkAgent(state="down"), "no_answer", 1)
     assert story.now - last_beat <= 35_000_000
     assert RaiseAlert(cause="agent_down", severity="critical") in [decided.action for decided in story.log]
+
+
+def test_an_age_that_is_told_is_exact_though_the_tick_before_said_nothing() -> None:
+    story = Agents("a")
+    story.say(Sampled(full=False), s=5)
+    old = AgentSample(agent="a", beat_age_ms=16_000, holds=0, stall_ms=-1, connected=True)
+    story.say(Sampled(full=False, agents=(old,)), s=5)
+    care = story.mind.own.care
+    assert care.silent(care.agents.agents["a"]) == 16_000_000
 
 
 def test_an_agent_that_answers_a_ping_is_alive_again() -> None:
