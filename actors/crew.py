@@ -251,6 +251,7 @@ class Crew:
             lambda unit: bool((plan := self._plan(unit)) and plan.queue),
             self._ask_queues,
             self.agents.samples,
+            lambda: self._forest().limits.stall_s,
         )
         if down:
             tell(ref, Begin())

@@ -1,7 +1,7 @@
 """Runs a user's handler in the user's own interpreter, one call at a time.
 
 Standard library only, Python 3.8 or later. Started as `python handler_host.py <module:function>
-<one|batch> <pid of the runner> [<descriptor>:<place>]` with a SOCK_SEQPACKET socket as standard input. A
+<one|batch> <pid of the runner> [<descriptor>:<place>[:<place of the beat>]]` with a SOCK_SEQPACKET socket as standard input. A
 datagram is a header (number of the call; 1 when more datagrams of the same text follow) and a piece of JSON.
 A request is a list of tasks; each of them is answered for itself under the call's number: `[index, service_ns, kind,
 text or result, submit or null]`, kind "" for a result. The first answer, number 0, says whether the
@@ -13,6 +13,7 @@ place of that file: it tells whoever comes after a killed runner what was being 
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import faulthandler
 import gc
@@ -31,6 +32,7 @@ from typing import Any
 
 HEADER = struct.Struct("!IB")
 LENGTH = struct.Struct("!I")
+BEAT = struct.Struct("!Q")
 PIECE = 64 * 1024
 RESULT_LIMIT = 256 * 1024
 TEXT_LIMIT = 4000
@@ -149,8 +151,7 @@ def mark_at(place: str) -> Callable[[list[Any]], None]:
     """Return what writes down which tasks are being executed, at `<descriptor>:<place>`."""
     if not place:
         return lambda _: None
-    descriptor, _, offset = place.partition(":")
-    file, start = int(descriptor), int(offset)
+    file, start = (int(part) for part in place.split(":")[:2])
     os.set_inheritable(file, False)
 
     def mark(tasks: list[Any]) -> None:
@@ -158,6 +159,23 @@ def mark_at(place: str) -> Callable[[list[Any]], None]:
         os.pwrite(file, LENGTH.pack(len(text)) + text, start)
 
     return mark
+
+
+def beat_at(place: str) -> None:
+    """Let a thread write the time every second at `<descriptor>:<place>:<place of the beat>`.
+
+    It needs the interpreter for that: while a call holds it and does not return, there is no beat.
+    """
+    if place.count(":") != 2:
+        return
+    file, _, at = (int(part) for part in place.split(":"))
+
+    def beat() -> None:
+        while True:
+            os.pwrite(file, BEAT.pack(time.monotonic_ns()), at)
+            time.sleep(1.0)
+
+    _thread.start_new_thread(beat, ())
 
 
 def heed(name: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -230,6 +248,7 @@ def main() -> int:
     die_with(int(runner))
     mark = mark_at(sys.argv[4] if len(sys.argv) > 4 else "")
     channel = take_socket()
+    beat_at(sys.argv[4] if len(sys.argv) > 4 else "")
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     sys.path[0] = os.getcwd()
     sys.argv = [name]

@@ -31,7 +31,7 @@ class Identity(msgspec.Struct, frozen=True):
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a unit: `status`, `fds` of its main process, the rest summed over its tree.
 
-    `cpu_s` counts user and system seconds, waited-for children included, so that it does not fall when one
+    `zombies` of them have ended and were not waited for. `cpu_s` counts user and system seconds, waited-for children included, so that it does not fall when one
     ends. `rss` (bytes) is the kernel's quick count: shared pages count once for each process. `fds` is -1 if
     unreadable.
     """
@@ -42,6 +42,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     processes: int
     fds: int
+    zombies: int = 0
 
 
 class Stat(msgspec.Struct, frozen=True):
@@ -348,6 +349,7 @@ def _sum(main: Stat, tree: list[Stat]) -> Sample:
         threads=sum(stat.threads for stat in tree),
         processes=len(tree),
         fds=_descriptors(main.pid),
+        zombies=sum(stat.state == "Z" for stat in tree if stat.pid != main.pid),
     )
 
 

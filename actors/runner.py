@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import signal
 import sys
@@ -38,6 +39,8 @@ _SHORT_S = 2.0
 _GRACE_S = 0.5
 _ASK_AGAIN_S = 0.5
 _PATIENCE_S = 3.0
+# A beat names so many processes that are long at their task.
+_LASTING = 64
 
 
 class Runner:
@@ -242,6 +245,7 @@ class Runner:
             state=work.state,
             service_ms_p50=self.pace.median_ms(),
             host_pids=self.workers.pids,
+            lasting=self.workers.lasting()[:_LASTING],
         )
 
     def _fail(self, reason: str) -> None:
@@ -304,4 +308,7 @@ def main() -> int:
     except ValueError as problem:
         tell(str(problem))
         return REFUSED
+    # Whoever asks where it hangs is told, by the signal itself.
+    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
     return asyncio.run(run(spec, credentials))

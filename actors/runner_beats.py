@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.connection import Connection
+from actors.runner_jobs import Lasting
 from actors.runner_post import Post
 
 BEAT_S = 5.0
@@ -28,6 +29,7 @@ class Beat(Struct, kw_only=True):
     state: str
     service_ms_p50: float
     host_pids: list[int]
+    lasting: list[Lasting] = []
 
 
 class Beats:

@@ -13,7 +13,7 @@ from msgspec import Raw
 from actors.runner_children import ending
 from actors.runner_dump import DUMP_S, frame_since, log_end
 from actors.runner_host import NOTICE, NOTICE_S, Doom, Host, Parcel, Told
-from actors.runner_jobs import Job, Outcome, Pace, request_of
+from actors.runner_jobs import LASTING_S, Job, Lasting, Outcome, Pace, request_of
 from actors.runner_marks import Marks
 from actors.runner_post import tell
 
@@ -91,6 +91,19 @@ class Hosts:
         """Return the tasks being executed and since when, in monotonic seconds."""
         return [(job, h.parcels[0].begun) for h in self._hosts if h.parcels for job in h.parcels[0].jobs]
 
+    def lasting(self) -> list[Lasting]:
+        """Return who has been executing something for long."""
+        now = self._loop.time()
+        return [
+            (host.child.pid, int((now - host.parcels[0].begun) * 1000), self._silence(host, now))
+            for host in self._hosts
+            if host.parcels and now - host.parcels[0].begun >= LASTING_S
+        ]
+
+    def _silence(self, host: Host, now: float) -> int:
+        last = self._marks.beat_at(host.slot) if self._marks else 0.0
+        return max(0, int((now - last) * 1000)) if last else -1
+
     def pump(self, ready: deque[Job]) -> None:
         """Hand over from the left of `ready` as much as the hosts should have."""
         depth = self._pace.depth()
@@ -165,7 +178,9 @@ class Hosts:
         argv = [*self._command, _PROGRAM, name, mode, str(os.getpid())]
         slot = min(set(range(self._count)) - {host.slot for host in self._hosts})
         if self._marks:
-            argv.append(f"{self._marks.descriptor}:{self._marks.place(slot)}")
+            marks = self._marks
+            marks.forget_beat(slot)
+            argv.append(f"{marks.descriptor}:{marks.place(slot)}:{marks.beat_place(slot)}")
         try:
             host = Host(argv, cwd, self._ended, slot, [self._marks.descriptor] if self._marks else [])
         except OSError as problem:

@@ -13,6 +13,10 @@ WINDOW_LIMIT = 512
 _AHEAD_S = 0.04
 _NULL = Raw(b"null")
 
+# A process, how long it has been at its task, and the age of its own beat (-1 without one), in milliseconds.
+Lasting = tuple[int, int, int]
+LASTING_S = 1.0
+
 State = Literal["claiming", "ready", "running", "ending"]
 
 

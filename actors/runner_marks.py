@@ -14,6 +14,8 @@ from pathlib import Path
 
 _HEAD = struct.Struct("!II")
 _LENGTH = struct.Struct("!I")
+# Monotonic nanoseconds of the last beat, at the end of a slot.
+_BEAT = struct.Struct("!Q")
 _BLOCK = 4096
 # The longest task id and its separator.
 _NAME = 65
@@ -27,7 +29,7 @@ class Marks:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _forget(folder, unit, generation - _KEPT)
         self._path = _path(folder, unit, generation)
-        self._size = -(-(_LENGTH.size + batch * _NAME) // _BLOCK) * _BLOCK
+        self._size = -(-(_LENGTH.size + batch * _NAME + _BEAT.size) // _BLOCK) * _BLOCK
         self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         # The room is taken now: a disk that fills up later does not concern marks.
         os.posix_fallocate(self.descriptor, 0, _BLOCK + slots * self._size)
@@ -37,6 +39,19 @@ class Marks:
     def place(self, slot: int) -> int:
         """Return where in the file a slot begins."""
         return _BLOCK + slot * self._size
+
+    def beat_place(self, slot: int) -> int:
+        """Return where in the file a host writes when its own thread last ran."""
+        return self.place(slot) + self._size - _BEAT.size
+
+    def beat_at(self, slot: int) -> float:
+        """Return the monotonic seconds of that, 0 before the first time."""
+        data = os.pread(self.descriptor, _BEAT.size, self.beat_place(slot))
+        return float(_BEAT.unpack(data)[0]) / 1e9 if len(data) == _BEAT.size else 0.0
+
+    def forget_beat(self, slot: int) -> None:
+        """Another process takes the slot."""
+        os.pwrite(self.descriptor, _BEAT.pack(0), self.beat_place(slot))
 
     def write(self, slot: int, names: Sequence[str]) -> None:
         """Say what a slot executes."""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from actors.runner_children import Child, ending
 from actors.runner_host import Doom
 from actors.runner_hosts import Done
-from actors.runner_jobs import RESULT_LIMIT, Job, Outcome, Pace, request_of
+from actors.runner_jobs import LASTING_S, RESULT_LIMIT, Job, Lasting, Outcome, Pace, request_of
 from actors.runner_marks import Marks
 
 _CHUNK = 64 * 1024
@@ -148,6 +148,15 @@ class Programs:
     def running(self) -> list[tuple[Job, float]]:
         """Return the tasks being executed and since when, in monotonic seconds."""
         return [(one.job, one.begun) for one in self._programs]
+
+    def lasting(self) -> list[Lasting]:
+        """Return who has been executing something for long; such a program gives no beat."""
+        now = self._loop.time()
+        return [
+            (one.child.pid, int((now - one.begun) * 1000), -1)
+            for one in self._programs
+            if now - one.begun >= LASTING_S
+        ]
 
     def pump(self, ready: deque[Job]) -> None:
         """Start programs for the left of `ready`."""

@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 
 from actors.runner_claims import Claims
 from actors.runner_ends import Ends
-from actors.runner_jobs import Job, Outcome, Pace
+from actors.runner_jobs import Job, Lasting, Outcome, Pace
 from actors.runner_post import WORKING, Post, again
 
 _TICK_S = 0.25
@@ -36,6 +36,9 @@ class Workers(Protocol):
 
     def running(self) -> list[tuple[Job, float]]:
         """Return the tasks being executed, each with its start in monotonic seconds."""
+
+    def lasting(self) -> list[Lasting]:
+        """Return who has been executing something for long."""
 
     def pump(self, ready: deque[Job]) -> None:
         """Take from the left what can be taken now."""

@@ -16,7 +16,7 @@ from actors.processes import Processes
 from actors.runtime import Actor, Watcher, tell
 from events.agents import AgentSample
 from events.log import Receipt
-from events.observations import ClockStepped, HostSample, QueueSample, Sampled, UnitSample
+from events.observations import ClockStepped, HostSample, QueueSample, Sampled, Sign, UnitSample
 
 _log = logging.getLogger("elf.sampler")
 
@@ -24,6 +24,8 @@ FULL_EVERY_S = 60.0
 SUSPECT_TICK_S = 1.0
 _BEAT_SHOWN_MS = 10_000
 _QUIET_MS = 60_000
+# Half of the time after which a worker is looked at, in milliseconds for each second.
+_STALL_SHOWN = 500
 _CPU_BAND = 30
 _MEMORY_BAND = 0.02
 _HOST_CPU_BAND = 100
@@ -38,6 +40,7 @@ class Beat(Struct):
     generation: int = 0
     n: int = 0
     state: str = ""
+    lasting: list[tuple[int, int, int]] = []
 
 
 class Heard(Struct, frozen=True):
@@ -79,6 +82,7 @@ class Sampler(Actor):
         task_units: Callable[[str], bool],
         ask_queues: Callable[[Callable[[tuple[QueueSample, ...]], None]], None],
         agents: Callable[[], tuple[AgentSample, ...]] = lambda: (),
+        stall_s: Callable[[], float] = lambda: 30.0,
     ) -> None:
         super().__init__("sampler", watcher)
         self._journal = journal
@@ -88,6 +92,8 @@ class Sampler(Actor):
         self._is_task_unit = task_units
         self._ask_queues = ask_queues
         self._look_at_agents = agents
+        self._stall_s = stall_s
+        self._zombies: dict[str, int] = {}
         self._agents_written: dict[str, AgentSample] = {}
         self._living: Mapping[str, Alive] = {}
         self._since: dict[str, tuple[int, float]] = {}
@@ -157,7 +163,7 @@ class Sampler(Actor):
         host = self._look_at_host(full)
         ref = self.actor_ref
         self._journal.write(
-            Sampled(full=full, units=moved, queues=queues, agents=agents, host=host),
+            Sampled(full=full, units=moved, queues=queues, agents=agents, host=host, signs=self._signs(now)),
             done=lambda result: _unless_stored(ref, result),
         )
         self._suspect = any(map(_is_suspect, units)) or any(map(_is_quiet, looks))
@@ -207,6 +213,7 @@ class Sampler(Actor):
 
     def _sample(self, now: float) -> list[UnitSample]:
         found = self._processes.samples({name: alive.identity for name, alive in self._living.items()})
+        self._zombies = {name: sample.zombies for name, sample in found.items() if sample.zombies}
         return [self._unit(name, alive, found.get(name), now) for name, alive in sorted(self._living.items())]
 
     def _unit(self, name: str, alive: Alive, sample: Sample | None, now: float) -> UnitSample:
@@ -229,6 +236,23 @@ class Sampler(Actor):
             # A young age says nothing; writing it would make every frame differ.
             beat_age_ms=age if age < 0 or age >= _BEAT_SHOWN_MS else 0,
         )
+
+    def _signs(self, now: float) -> tuple[Sign, ...]:
+        """Return what is unusual. A task that lasts is told of before anything follows from it."""
+        signs = (self._sign(name, alive, now) for name, alive in sorted(self._living.items()))
+        return tuple(sign for sign in signs if sign.stall_ms or sign.zombies)
+
+    def _sign(self, name: str, alive: Alive, now: float) -> Sign:
+        sign = Sign(name, alive.generation, zombies=self._zombies.get(name, 0))
+        beat, heard = self._beats.get(name, (None, 0.0))
+        if beat is None or beat.generation != alive.generation or not beat.lasting:
+            return sign
+        pid, lasted, silent = max(beat.lasting, key=lambda one: one[1])
+        # A task's end is told at once, so one that lasted then lasts now.
+        lasted += int((now - heard) * 1000)
+        if lasted < min(_BEAT_SHOWN_MS, self._stall_s() * _STALL_SHOWN):
+            return sign
+        return Sign(name, alive.generation, lasted, pid, silent, sign.zombies)
 
     def _cpu_share(self, name: str, generation: int, sample: Sample | None, now: float) -> int:
         if sample is None:

@@ -62,6 +62,22 @@ class ContinueUnit(Action, frozen=True, kw_only=True):
     generation: int
 
 
+class TakeEvidence(Action, frozen=True, kw_only=True):
+    """Look at what the unit does, `pid` above all, and keep it in a file; within two seconds or not at all."""
+
+    effect: ClassVar[bool] = True
+    generation: int
+    kind: str
+    pid: int = 0
+
+
+class TellUnit(Action, frozen=True, kw_only=True):
+    """Tell a living unit to take no more tasks, to ask its queue anew, or not to wait for a task edge any longer."""
+
+    generation: int
+    verb: Literal["quiet", "renew", "hurry"]
+
+
 class QuarantineUnit(Action, frozen=True, kw_only=True):
     """Do not start the unit before `until` (forest time, microseconds)."""
 
@@ -269,6 +285,8 @@ AnyAction = (
     | StopUnit
     | RestartUnit
     | ContinueUnit
+    | TakeEvidence
+    | TellUnit
     | QuarantineUnit
     | Defer
     | AssignTask

@@ -78,6 +78,44 @@ class QueueSample(Struct, frozen=True, array_like=True):
     redelivered: int
 
 
+class Sign(Struct, frozen=True, array_like=True):
+    """What is unusual about a unit at a tick.
+
+    `stall_ms` is how long the longest task being executed has lasted and `pid` who executes it; `beat_ms` is the age
+    of that process's own beat, given by a thread of its own, and -1 where it has none. `zombies` counts ended
+    children that nobody waited for.
+    """
+
+    unit: str
+    generation: int
+    stall_ms: int = 0
+    pid: int = 0
+    beat_ms: int = -1
+    zombies: int = 0
+
+
+class ProcessLook(Struct, frozen=True, array_like=True):
+    """What was seen of one process while evidence was taken.
+
+    `cpu` in tenths of a percent of one core over that time. `wait` says what its threads wait for: `lock` only if
+    every one of them waits for a lock without a limit, else what its main thread does: `io`, `sleep`, `lock_timed`,
+    `run` or `other`. `stacks` is a digest of all its Python stacks and `frame` the innermost function of its main
+    thread; `same` of `looks` looks found that function there. `gil` tells whether a thread held the interpreter
+    while it did not run Python.
+    """
+
+    pid: int
+    status: str
+    cpu: int
+    threads: int
+    wait: str
+    stacks: str = ""
+    frame: str = ""
+    same: int = 0
+    looks: int = 0
+    gil: bool = False
+
+
 class HostSample(Struct, frozen=True, array_like=True):
     """The machine: `cpu` in tenths of a percent of all cores, `memory` available and `total` in bytes, cores."""
 
@@ -90,7 +128,8 @@ class HostSample(Struct, frozen=True, array_like=True):
 class Sampled(Event, frozen=True, kw_only=True):
     """The tick. Units and queues whose values moved beyond the dead band since they were last written.
 
-    A `full` frame carries all of them; what is absent from another frame is unchanged, never zero.
+    A `full` frame carries all of them; what is absent from another frame is unchanged, never zero. `signs` are
+    complete in every frame: a unit that is absent there shows none.
     """
 
     full: bool
@@ -98,6 +137,7 @@ class Sampled(Event, frozen=True, kw_only=True):
     queues: tuple[QueueSample, ...] = ()
     agents: tuple[AgentSample, ...] = ()
     host: HostSample | None = None
+    signs: tuple[Sign, ...] = ()
 
 
 class WorkerExited(Event, frozen=True, kw_only=True):
@@ -110,6 +150,26 @@ class WorkerExited(Event, frozen=True, kw_only=True):
     signal: int | None = None
     error: str = ""
     at: int = 0
+
+
+class EvidenceTaken(Event, frozen=True, kw_only=True):
+    """What a unit did was looked at and kept in `file` of the data folder, whose bytes have this `digest`.
+
+    `kind` is the suspicion that asked for it, `source` what gave the stacks: py-spy, faulthandler or the kernel.
+    `pid` is the process in question, `memory` in bytes.
+    """
+
+    unit: str
+    generation: int
+    kind: str
+    file: str = ""
+    digest: str = ""
+    source: str = ""
+    pid: int = 0
+    memory: int = 0
+    looks: tuple[ProcessLook, ...] = ()
+    error: str = ""
+    took_ms: int = 0
 
 
 class WorkerReady(Event, frozen=True, kw_only=True):
@@ -222,6 +282,7 @@ Observation = (
     | Sampled
     | WorkerExited
     | WorkerReady
+    | EvidenceTaken
     | OrphanReaped
     | KeeperReplaced
     | IntentSet

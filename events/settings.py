@@ -48,6 +48,17 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     agent_shared_s: float = 120.0
     agent_cap_s: float = 600.0
     leak_slot_s: float = 300.0
+    stall_s: float = 30.0
+    evidence_gap_s: float = 10.0
+    disk_sleep_s: float = 60.0
+    zombie_s: float = 60.0
+    memory_quiet_percent: float = 95.0
+    memory_stop_percent: float = 98.0
+    shared_s: float = 120.0
+    shared_share: float = 0.55
+    shared_over: float = 0.3
+    unavailable_share: float = 0.2
+    kill_gap_s: float = 30.0
     learn_s: float = 86_400.0
 
 

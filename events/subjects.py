@@ -29,6 +29,7 @@ from events.jobs import (
 )
 from events.observations import (
     DeciderResumed,
+    EvidenceTaken,
     IntentSet,
     LeaseTaken,
     LogRotated,
@@ -132,6 +133,8 @@ def target_of(event: Event) -> str:
     """Return what the event is about, as one token: a unit, a queue, a position or the node."""
     match event:
         case WorkerExited() | WorkerReady() | WorkerStarted() | WorkerStartOrdered() | LogRotated():
+            return event.unit
+        case EvidenceTaken():
             return event.unit
         case EffectStarted() | EffectVerified() | EffectFailed() | StepDone() | IntentSet():
             return event.target
