@@ -76,6 +76,7 @@ class Engine:
         self._chance = random.Random(scenario.seed)
         self._hands = {player.name: Hand(player) for player in scenario.players}
         self._until = BEGIN + round(scenario.horizon * SECOND)
+        self._since = BEGIN + round(scenario.judged_from * SECOND)
         self._heap: list[tuple[int, int, str, str, int]] = []
         self._count = 0
         self._numbers: dict[str, int] = {}
@@ -87,10 +88,14 @@ class Engine:
     def run(self) -> Tally:
         """Play until every task has ended, or nothing more can happen."""
         for player in self._scenario.players:
-            self._balancer.joined(player.name, BEGIN)
             for start, end in player.outages:
-                self._push(BEGIN + round(start * SECOND), "down", player.name, 0)
+                if start > 0:
+                    self._push(BEGIN + round(start * SECOND), "down", player.name, 0)
                 self._push(BEGIN + round(end * SECOND), "up", player.name, 0)
+            if any(start <= 0 for start, _ in player.outages):
+                self._hands[player.name].stay_away()
+            else:
+                self._balancer.joined(player.name, BEGIN)
         coming = 0
         jobs = self._scenario.jobs
         heap = self._heap
@@ -121,7 +126,7 @@ class Engine:
             if epoch == hand.epoch:
                 self._done(hand, now)
         elif what == "down":
-            hand.go(now, self._until)
+            hand.go(now, self._since, self._until)
             delay = self._scenario.detection_s + self._chance.random() * self._scenario.jitter_s
             self._push(now + round(delay * SECOND), "known", name, hand.epoch)
         elif what == "known":
@@ -149,7 +154,7 @@ class Engine:
 
     def _done(self, hand: Hand, now: int) -> None:
         name, began = hand.player.name, hand.began
-        given = hand.rest(now, self._until)
+        given = hand.rest(now, self._since, self._until)
         size = self._scenario.jobs[given.number].size
         service_ms = (now - began + 500) // 1000
         hand.work += size
@@ -179,7 +184,7 @@ class Engine:
         hands = list(self._hands.values())
         for hand in hands:
             if hand.running is not None and hand.began < self._until:
-                hand.busy_us += max(0, self._until - hand.began)
+                hand.busy_us += max(0, self._until - max(hand.began, self._since))
         return Tally(
             ends=self._ends,
             busy=[hand.busy_us / SECOND for hand in hands],

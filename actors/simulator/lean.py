@@ -1,11 +1,12 @@
 """The balancer without a log: the fold's own transitions and the policies' own index, nothing written."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from actors.elves.balance_drafts import policy_of
 from actors.elves.distribution import board_of
-from actors.simulator.engine import QUEUE, Placed
-from actors.simulator.players import Given
+from actors.simulator.engine import BEGIN, QUEUE, Placed
+from actors.simulator.players import SECOND, Given
 from actors.simulator.scenario import Choice, Job, Scenario
 from events.settings import AgentSettings, DistributionSettings, QueueSettings, Settings
 from projections.dispatch import Dispatch
@@ -15,10 +16,13 @@ NODE = "simulator"
 
 def settings_of(scenario: Scenario, choice: Choice) -> Settings:
     """Return the settings that a node would adopt for this scenario."""
+    names = dict.fromkeys(job.queue or QUEUE for job in scenario.jobs) or {QUEUE: None}
     return Settings(
         node=NODE,
         limits=scenario.limits,
-        queues=(QueueSettings(name=QUEUE, serve="dispatch", max_attempts=scenario.max_attempts),),
+        queues=tuple(
+            QueueSettings(name=name, serve="dispatch", max_attempts=scenario.max_attempts) for name in names
+        ),
         agents=tuple(
             AgentSettings(
                 name=player.name,
@@ -34,10 +38,16 @@ def settings_of(scenario: Scenario, choice: Choice) -> Settings:
 
 
 class LeanBalancer:
-    """See `engine.Balancer`. A simulation of 12,000 tasks takes less than a second."""
+    """See `engine.Balancer`. A simulation of 12,000 tasks takes less than a second.
 
-    def __init__(self, scenario: Scenario, choice: Choice) -> None:
+    `later` are other choices that come into force at a time, in seconds, in order.
+    """
+
+    def __init__(
+        self, scenario: Scenario, choice: Choice, later: Sequence[tuple[float, Choice]] = ()
+    ) -> None:
         self.decisions = 0
+        self._later = deque((BEGIN + round(at * SECOND), then) for at, then in later)
         self.fold = Dispatch()
         settings = settings_of(scenario, choice)
         self.fold.configure(settings, 0)
@@ -48,7 +58,7 @@ class LeanBalancer:
         """See `Balancer.submit`."""
         self._position += 1
         return self.fold.submit(
-            QUEUE,
+            job.queue or QUEUE,
             f"t{number}",
             self._position,
             now,
@@ -88,12 +98,18 @@ class LeanBalancer:
 
     def place(self, now: int) -> Iterator[Placed]:
         """See `Balancer.place`."""
+        while self._later and self._later[0][0] <= now:
+            self._turn(self._later.popleft()[1])
         pick = self._board.pick(now)
         while pick is not None:
             self.decisions += 1
             lease = self.fold.assign(pick.key, pick.agent, now)
             yield Placed(pick.key, pick.agent, lease)
             pick = self._board.pick(now)
+
+    def _turn(self, choice: Choice) -> None:
+        adopted = DistributionSettings(policy=choice.policy, parameters=choice.parameters)
+        self._board = board_of(self.fold, policy_of(self.fold, adopted))
 
     def wakes(self, now: int) -> int:
         """See `Balancer.wakes`."""

@@ -43,20 +43,24 @@ class Hand:
         self.began = now
         return self.running
 
-    def rest(self, now: int, until: int) -> Given:
-        """End the running task; only time before `until` counts as busy."""
+    def rest(self, now: int, since: int, until: int) -> Given:
+        """End the running task; only time from `since` to `until` counts as busy."""
         given = self.running
         assert given is not None
         self.running = None
-        self.busy_us += max(0, min(now, until) - self.began)
+        self.busy_us += max(0, min(now, until) - max(self.began, since))
         return given
 
-    def go(self, now: int, until: int) -> None:
+    def go(self, now: int, since: int, until: int) -> None:
         """Go away: the running task's progress is lost, the task stays the first one here."""
         self.up = False
         self.epoch += 1
         if self.running is not None:
-            self.queue.appendleft(self.rest(now, until))
+            self.queue.appendleft(self.rest(now, since, until))
+
+    def stay_away(self) -> None:
+        """Not be there from the beginning."""
+        self.up = self.known = False
 
     def come(self) -> None:
         """Be back."""

@@ -66,14 +66,22 @@ def outcome_of(scenario: Scenario, results: Sequence[Result]) -> Outcome:
     )
 
 
-def result_of(scenario: Scenario, choice: Choice, tally: Tally, seconds: float) -> Result:
-    """Judge one run. `seconds` is how long it took us."""
-    skipped = int(len(scenario.jobs) * scenario.warmup)
-    responses = sorted(
+def responses_of(scenario: Scenario, tally: Tally, counted: Sequence[bool] | None = None) -> list[float]:
+    """Return the response time of every task, NaN for one that never ended or does not count."""
+    skipped, since = int(len(scenario.jobs) * scenario.warmup), scenario.judged_from
+    return [
         end - job.arrival
-        for job, end in list(zip(scenario.jobs, tally.ends, strict=True))[skipped:]
-        if not math.isnan(end)
-    )
+        if number >= skipped and job.arrival >= since and (counted is None or counted[number])
+        else math.nan
+        for number, (job, end) in enumerate(zip(scenario.jobs, tally.ends, strict=True))
+    ]
+
+
+def result_of(
+    scenario: Scenario, choice: Choice, tally: Tally, seconds: float, counted: Sequence[bool] | None = None
+) -> Result:
+    """Judge one run. `seconds` is how long it took us, `counted` says which tasks' response times count."""
+    responses = sorted(time for time in responses_of(scenario, tally, counted) if not math.isnan(time))
     horizon = scenario.horizon
     agents = _agents(scenario, tally, horizon)
     used = [agent.utilisation for agent in agents]
@@ -103,7 +111,7 @@ def _agents(scenario: Scenario, tally: Tally, horizon: float) -> tuple[AgentResu
     players = scenario.players
     worked = sum(busy * player.speed for busy, player in zip(tally.busy, players, strict=True))
     for player, busy, done in zip(players, tally.busy, tally.done, strict=True):
-        up = horizon - player.away(horizon)
+        up = horizon - scenario.judged_from - player.away(horizon) + player.away(scenario.judged_from)
         rows.append(
             AgentResult(
                 name=player.name,

@@ -22,6 +22,7 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     kind: str = ""
     priority: str = "middle"
     complexity: int = 0
+    queue: str = ""
 
 
 class Player(Struct, frozen=True, kw_only=True):
@@ -60,7 +61,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     """Everything a simulation depends on: the same scenario gives the same outcome.
 
     An agent's outage is known `detection_s` seconds after it began, and a little later by chance: up to
-    `jitter_s`. The first `warmup` share of the tasks does not count in the response times.
+    `jitter_s`. The first `warmup` share of the tasks does not count in the response times; neither do tasks that arrive
+    before `judged_from`, nor work until then.
     """
 
     jobs: tuple[Job, ...]
@@ -71,6 +73,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     jitter_s: float = 0.0
     max_attempts: int = 1_000
     warmup: float = 0.0
+    judged_from: float = 0.0
     limits: Limits = Limits()
 
     @property

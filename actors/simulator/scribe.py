@@ -69,11 +69,12 @@ class ScribeBalancer:
 
     def submit(self, number: int, job: Job, now: int) -> str:
         """See `Balancer.submit`."""
+        queue = job.queue or QUEUE
         body = TaskSubmitted(
-            task=f"t{number}", queue=QUEUE, kind=job.kind, priority=job.priority, complexity=job.complexity
+            task=f"t{number}", queue=queue, kind=job.kind, priority=job.priority, complexity=job.complexity
         )
         self._say(body, _SOURCE, now)
-        return f"{QUEUE}/t{number}"
+        return f"{queue}/t{number}"
 
     def joined(self, name: str, now: int) -> None:
         """See `Balancer.joined`."""
@@ -97,7 +98,7 @@ class ScribeBalancer:
         attempt = self._attempts[given.key] = self._attempts.get(given.key, 0) + 1
         body = TaskStarted(
             task=_task(given),
-            queue=QUEUE,
+            queue=_queue(given),
             unit=agent,
             generation=1,
             pid=0,
@@ -116,7 +117,7 @@ class ScribeBalancer:
         before = counts.get("accepted", 0)
         body = TaskFinished(
             task=_task(given),
-            queue=QUEUE,
+            queue=_queue(given),
             unit=agent,
             generation=1,
             attempt=self._attempts[given.key],
@@ -131,7 +132,7 @@ class ScribeBalancer:
         self._tick(now)
         body = TaskFailed(
             task=_task(given),
-            queue=QUEUE,
+            queue=_queue(given),
             unit=agent,
             generation=1,
             attempt=self._attempts[given.key],
@@ -229,6 +230,10 @@ class ScribeBalancer:
             case _:
                 pass
         return None
+
+
+def _queue(given: Given) -> str:
+    return given.key.partition("/")[0]
 
 
 def _task(given: Given) -> str:
