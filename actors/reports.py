@@ -74,7 +74,8 @@ SELECT name, state, generation, restarts, tasks_processed AS done, errors, round
 """
 _WORN = """
 SELECT time, target, kind, text FROM decisions, (SELECT $since AS since)
-WHERE time >= since AND kind IN ('restart_advice', 'maintenance', 'condition', 'memory', 'crash', 'redistribute', 'overflow_batch')
+WHERE time >= since
+  AND kind IN ('restart_advice', 'maintenance', 'condition', 'memory', 'crash', 'redistribute', 'overflow_batch')
 ORDER BY time DESC LIMIT 30
 """
 _SLOW = """
