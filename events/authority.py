@@ -12,6 +12,8 @@ _OF_TASKS = (TaskStarted, TaskFinished, TaskFailed, TaskReleased, ResultSalvaged
 
 def objection(subject: str, source: str, body: Event) -> str:
     """Return why this writer may not say this on this subject; nothing when it may."""
+    if subject.startswith(f"log.{source}.") and not source.startswith("agent."):
+        return ""
     if subject == LEASE or subject.count(".") < 4 or not subject.startswith("log."):
         return ""
     if not subject.startswith(f"log.{source}."):

@@ -91,25 +91,14 @@ def started(rows: Rows, event: Recorded, time: int, body: TaskStarted, facts: Fa
     return task
 
 
-def _end(
-    rows: Rows,
-    event: Recorded,
-    time: int,
-    body: TaskFinished | TaskFailed | TaskReleased | TaskDied | TaskCancelled,
-    verdict: Verdict,
-    facts: Facts,
-    *values: object,
-) -> str:
-    """Write `task_end` with what the end means; `values` are its own columns from `what` on."""
+def _meaning(verdict: Verdict, time: int, facts: Facts) -> tuple[object, ...]:
+    """Return what an end means: the last columns of `task_end`."""
     effective, final, task, fenced = verdict
     if task is None:
-        meant: tuple[object, ...] = (effective, final, fenced, None, None, None, None, None, None)
-    else:
-        claimed = task.claimed if effective else None
-        meant = (effective, final, fenced, task.submitted, claimed, task.type, task.priority, task.agent)
-        meant = (*meant, facts.days.of(time))
-    rows["task_end"].append((event.position, time, *values, *meant))
-    return body.task
+        return effective, final, fenced, None, None, None, None, None, None
+    claimed = task.claimed if effective else None
+    day = facts.days.of(time)
+    return effective, final, fenced, task.submitted, claimed, task.type, task.priority, task.agent, day
 
 
 def finished(rows: Rows, event: Recorded, time: int, body: TaskFinished, facts: Facts) -> str:
@@ -120,9 +109,10 @@ def finished(rows: Rows, event: Recorded, time: int, body: TaskFinished, facts: 
         facts.counted(task.unit, time, True, task.assigned or task.claimed)
         if task.agent and facts.downs:
             facts.recovered(rows, event, time, task.unit)
-    own = ("finished", body.task, body.queue, body.unit, body.generation, body.attempt, None, body.claim)
-    rest = (None, None, body.service_ms, None, None, None, None, body.cleared)
-    return _end(rows, event, time, body, verdict, facts, *own, *rest)
+    place = (event.position, time, "finished", body.task, body.queue, body.unit, body.generation)
+    own = (body.attempt, None, body.claim, None, None, body.service_ms, None, None, None, None, body.cleared)
+    rows["task_end"].append(place + own + _meaning(verdict, time, facts))
+    return body.task
 
 
 def failed(rows: Rows, event: Recorded, time: int, body: TaskFailed, facts: Facts) -> str:
@@ -131,17 +121,41 @@ def failed(rows: Rows, event: Recorded, time: int, body: TaskFailed, facts: Fact
     task = verdict.task
     if task is not None:
         facts.counted(task.unit, time, False, task.assigned or task.claimed)
-    own = ("failed", body.task, body.queue, body.unit, body.generation, body.attempt, None, body.claim)
-    rest = (body.kind, body.error, body.service_ms, body.retry_in_s, None, None, body.deaths, body.cleared)
-    return _end(rows, event, time, body, verdict, facts, *own, *rest)
+    place = (
+        event.position,
+        time,
+        "failed",
+        body.task,
+        body.queue,
+        body.unit,
+        body.generation,
+        body.attempt,
+        None,
+        body.claim,
+    )
+    own = (body.kind, body.error, body.service_ms, body.retry_in_s, None, None, body.deaths, body.cleared)
+    rows["task_end"].append(place + own + _meaning(verdict, time, facts))
+    return body.task
 
 
 def released(rows: Rows, event: Recorded, time: int, body: TaskReleased, facts: Facts) -> str:
     """Write a claim that was given back."""
     verdict = facts.book.ended(event.source, body)
-    own = ("released", body.task, body.queue, body.unit, body.generation, body.attempt, None, body.claim)
-    rest = (None, None, None, None, None, None, body.deaths, None)
-    return _end(rows, event, time, body, verdict, facts, *own, *rest)
+    place = (
+        event.position,
+        time,
+        "released",
+        body.task,
+        body.queue,
+        body.unit,
+        body.generation,
+        body.attempt,
+        None,
+        body.claim,
+    )
+    own = (None, None, None, None, None, None, body.deaths, None)
+    rows["task_end"].append(place + own + _meaning(verdict, time, facts))
+    return body.task
 
 
 def died(rows: Rows, event: Recorded, time: int, body: TaskDied, facts: Facts) -> str:
@@ -150,17 +164,19 @@ def died(rows: Rows, event: Recorded, time: int, body: TaskDied, facts: Facts) -
     task = verdict.task
     if verdict.effective and task is not None:
         facts.counted(task.unit, time, False, task.assigned or task.claimed)
-    own = ("died", body.task, body.queue, body.unit, None, None, body.attempts, None)
-    rest = (body.kind, body.error, body.service_ms, None, None, None, body.deaths, body.cleared)
-    return _end(rows, event, time, body, verdict, facts, *own, *rest)
+    place = (event.position, time, "died", body.task, body.queue, body.unit, None, None, body.attempts, None)
+    own = (body.kind, body.error, body.service_ms, None, None, None, body.deaths, body.cleared)
+    rows["task_end"].append(place + own + _meaning(verdict, time, facts))
+    return body.task
 
 
 def cancelled(rows: Rows, event: Recorded, time: int, body: TaskCancelled, facts: Facts) -> str:
     """Write the withdrawal of a task."""
     verdict = facts.book.closed(body)
-    own = ("cancelled", body.task, body.queue, None, None, None, None, None)
-    rest = (None, None, None, None, None, body.reason, None, None)
-    return _end(rows, event, time, body, verdict, facts, *own, *rest)
+    place = (event.position, time, "cancelled", body.task, body.queue, None, None, None, None, None)
+    own = (None, None, None, None, None, body.reason, None, None)
+    rows["task_end"].append(place + own + _meaning(verdict, time, facts))
+    return body.task
 
 
 _moved = plain(TaskMoved, "task_end", "task", "moved", moved_to="to")

@@ -66,8 +66,8 @@ from projections.row_writers import Writer, micros, plain
 LARGEST = 2**63 - 1
 
 
-def rows_of(batch: Iterable[Recorded], facts: Facts) -> Rows:
-    """Return the rows of a batch; `facts` are those before it and then those behind it."""
+def rows_of(batch: Iterable[Recorded], facts: Facts, *, logged: bool = True) -> Rows:
+    """Return the rows of a batch, those of the log too if `logged`; `facts` are those before and then behind it."""
     rows: Rows = {table: [] for table in COLUMNS}
     log = rows["log"].append
     lead = facts.lead
@@ -85,6 +85,8 @@ def rows_of(batch: Iterable[Recorded], facts: Facts) -> Rows:
         if time > now and event.source == leader:
             lead.now = now = time
         entity = find(kind, unread)(rows, event, time, body, facts)
+        if not logged:
+            continue
         row = (event.position, event.subject, event.data, event.id, time, now, tags(kind) or event.type)
         log((*row, event.source, entity, event.cause, event.correlation))
     return rows
