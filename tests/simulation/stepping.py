@@ -76,6 +76,7 @@ class Stage:
     def __init__(self, chance: Random) -> None:
         self._chance = chance
         self._actors: list[Actor] = []
+        self._seats: list[tuple[Actor, int, deque[Envelope[Any]]]] = []
         self._fresh: set[int] = set()
         self._acting: set[int] = set()
         self.doom: str = ""
@@ -83,15 +84,14 @@ class Stage:
     def enter(self, actor: Actor) -> None:
         """Take a new actor on; its `on_start` comes when chance will have it."""
         self._actors.append(actor)
+        inbox: Any = actor.actor_inbox
+        self._seats.append((actor, id(actor), inbox.mail))
         self._fresh.add(id(actor))
 
     def ready(self) -> list[Actor]:
         """Return everybody who could act now."""
-        return [
-            actor
-            for actor in self._actors
-            if id(actor) not in self._acting and (id(actor) in self._fresh or not actor.actor_inbox.empty())
-        ]
+        fresh, acting = self._fresh, self._acting
+        return [actor for actor, key, mail in self._seats if (mail or key in fresh) and key not in acting]
 
     def step(self) -> bool:
         """Let one actor act; False when nobody can."""
@@ -122,6 +122,7 @@ class Stage:
             actor.actor_stopped.set()
             pykka.ActorRegistry.unregister(actor.actor_ref)
         self._actors.clear()
+        self._seats.clear()
         self._fresh.clear()
         self.doom = ""
 
@@ -149,6 +150,7 @@ class Stage:
     def _leave(self, actor: Actor) -> None:
         if actor in self._actors:
             self._actors.remove(actor)
+            self._seats = [seat for seat in self._seats if seat[0] is not actor]
         actor._actor_loop_teardown()
 
 
