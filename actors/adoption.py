@@ -112,7 +112,7 @@ def verdict(effect: Effect, unit: Unit, state: str) -> EffectVerified | EffectFa
     if effect.do == "continue_unit" and state in "TtZX":
         now = "stopped" if state in "Tt" else "gone"
         error = f"the node ended before the effect was seen; the unit is {now}"
-    elif not unit.alive or unit.ended_by_us:
+    elif not unit.alive or unit.ended_by_us or effect.do == "take_evidence":
         error = "the node ended before the effect was seen"
     if error:
         return EffectFailed(decision=effect.decision, target=effect.target, error=error)

@@ -18,6 +18,7 @@ from actors.elf import Due, ElfActor
 from actors.elves import Policy
 from actors.errand_service import NAMES as ERRANDS
 from actors.errand_service import ErrandService
+from actors.evidence import Examiner, Question
 from actors.executor import Executor
 from actors.executor_orders import StopAll, TakeOver
 from actors.feed import Feed
@@ -40,7 +41,7 @@ from actors.trimming import Trimmed, trim
 from actors.units import Launch, launch_of
 from actors.worker_orders import UnitPlan
 from events.log import Receipt, entry
-from events.observations import DeciderResumed, Quarantined, QueueSample
+from events.observations import DeciderResumed, EvidenceTaken, Quarantined, QueueSample
 from projections.archive import Bound
 from projections.segments import Segments
 
@@ -274,6 +275,7 @@ class Crew:
             ),
             self._ground.watch_stray,
             self._snapshots,
+            self._look_at,
         )
         if down:
             self._take_over_again(ref, down)
@@ -297,6 +299,10 @@ class Crew:
             self._journal.append([entry(resumed)], said, behind=True)
 
         say()
+
+    def _look_at(self, question: Question) -> EvidenceTaken:
+        """Take evidence; what must not be said is what the configuration in force says."""
+        return Examiner(self._data, self._processes, self._forest().log.redact).examine(question)
 
     def _ask_queues(self, reply: Callable[[tuple[QueueSample, ...]], None]) -> None:
         if self.standing_by():

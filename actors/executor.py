@@ -21,7 +21,8 @@ from actors.adoption import (
     verdict,
 )
 from actors.clock import Clock
-from actors.executor_orders import Alive, Orphaned, StopAll, TakeOver
+from actors.evidence import Question
+from actors.executor_orders import Alive, Orphaned, StopAll, TakeOver, drain_time
 from actors.feed import Subscription
 from actors.follower import Follower
 from actors.journal import Journal
@@ -32,11 +33,20 @@ from actors.runtime import Down, Watcher, tell
 from actors.snapshots import Snapshots
 from actors.watchman import Stray
 from actors.worker import WorkerActor
-from actors.worker_orders import Adopt, Continue, End, Ended, Start, UnitPlan
-from events.decisions import ContinueUnit, Decided, RaiseAlert, RestartUnit, StartUnit, StopUnit
+from actors.worker_orders import Adopt, Continue, End, Ended, Examine, Hurry, Start, UnitPlan
+from events.decisions import (
+    ContinueUnit,
+    Decided,
+    RaiseAlert,
+    RestartUnit,
+    StartUnit,
+    StopUnit,
+    TakeEvidence,
+    TellUnit,
+)
 from events.envelope import Recorded
 from events.log import entry
-from events.observations import IntentSet, OrphanReaped, WorkerExited
+from events.observations import EvidenceTaken, IntentSet, OrphanReaped, WorkerExited
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from projections.hands import Hands
 from projections.standing import Effect
@@ -44,8 +54,7 @@ from projections.units import Unit, targets, unneeded
 
 _log = logging.getLogger("elf.executor")
 
-DRAIN_CAP_S = 600.0
-_ACTS = {"start_unit", "stop_unit", "restart_unit", "continue_unit"}
+_ACTS = {"start_unit", "stop_unit", "restart_unit", "continue_unit", "take_evidence"}
 
 
 class Executor(Follower[Hands]):
@@ -66,6 +75,7 @@ class Executor(Follower[Hands]):
         give_back: Callable[[str, Sequence[int]], None],
         watch_stray: Callable[[Stray], bool],
         snapshots: Snapshots,
+        examine: Callable[[Question], EvidenceTaken] | None = None,
     ) -> None:
         super().__init__("executor", watcher, subscribe, snapshots, Hands())
         self._node = node
@@ -78,6 +88,7 @@ class Executor(Follower[Hands]):
         self._tell_living = living
         self._give_back_unclaimed = give_back
         self._watch_stray = watch_stray
+        self._examine = examine
         self._orphaned = False
         self._take_over: TakeOver | None = None
         self._epoch = 0
@@ -157,9 +168,16 @@ class Executor(Follower[Hands]):
             case StopUnit(generation=generation, drain=drain):
                 wait = self._drain_time(decided.target) if drain else 0.0
                 self._worker(decided.target).tell(End(decision, generation, again=False, drain_s=wait))
-            case RestartUnit(generation=generation, drain=drain):
+            case RestartUnit(generation=generation, drain=drain, evidence=evidence):
                 wait = self._drain_time(decided.target) if drain else 0.0
-                self._worker(decided.target).tell(End(decision, generation, again=True, drain_s=wait))
+                order = End(decision, generation, again=True, drain_s=wait, evidence=evidence)
+                self._worker(decided.target).tell(order)
+            case TakeEvidence(generation=generation, kind=kind, pid=pid):
+                self._worker(decided.target).tell(Examine(decision, generation, kind, pid))
+            case TellUnit(verb="hurry", generation=generation):
+                self._worker(decided.target).tell(Hurry(generation))
+            case TellUnit(verb=verb):
+                self._say(decided.target, *(("quiet", "resume") if verb == "renew" else (verb,)))
             case ContinueUnit(generation=generation):
                 self._worker(decided.target).tell(Continue(decision, generation))
             case RaiseAlert(severity=severity):
@@ -168,13 +186,7 @@ class Executor(Follower[Hands]):
                 return
 
     def _drain_time(self, unit: str) -> float:
-        """A task edge comes within the queue's own time-out; plain programs have none."""
-        plan = self._plan(unit)
-        if plan is None or not plan.queue:
-            return 0.0
-        queues = self.fold.settings.queues
-        timeout = next((queue.timeout_s for queue in queues if queue.name == plan.queue), 0.0)
-        return min(DRAIN_CAP_S, timeout)
+        return drain_time(self._plan(unit), self.fold.settings.queues)
 
     def _worker(self, unit: str) -> pykka.ActorRef[WorkerActor]:
         worker = self._workers.get(unit)
@@ -190,6 +202,7 @@ class Executor(Follower[Hands]):
                 self._keeper,
                 self._processes,
                 self._ask_to_drain,
+                self._examine,
             )
             self._workers[unit] = worker
             known = self.fold.units.units.get(unit)
@@ -199,6 +212,12 @@ class Executor(Follower[Hands]):
 
     def _ask_to_drain(self, pool: str, unit: str) -> None:
         self._publish(f"run.{pool}.{unit}", b'{"do":"drain"}')
+
+    def _say(self, unit: str, *verbs: str) -> None:
+        """Say something to a living runner, one after the other."""
+        plan = self._plan(unit)
+        for verb in verbs if plan and plan.queue else ():
+            self._publish(f"run.{plan.pool if plan else unit}.{unit}", f'{{"do":"{verb}"}}'.encode())
 
     def _told(self, target: str, intent: str) -> None:
         """Pass quiet, pause and their end on to living runners; a plain program is paused by a signal."""

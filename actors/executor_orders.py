@@ -1,10 +1,14 @@
 """What the executor can be told, beside what it reads in the log, and whom it tells the sampler to look at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from actors.process import Identity
+from actors.worker_orders import UnitPlan
+from events.settings import QueueSettings
+
+DRAIN_CAP_S = 600.0
 
 
 class TakeOver(Struct, frozen=True):
@@ -30,3 +34,11 @@ class Alive(Struct, frozen=True):
 
     generation: int
     identity: Identity
+
+
+def drain_time(plan: UnitPlan | None, queues: Sequence[QueueSettings]) -> float:
+    """Return how long to wait for a task edge: within the queue's own time-out; plain programs have none."""
+    if plan is None or not plan.queue:
+        return 0.0
+    timeout = next((queue.timeout_s for queue in queues if queue.name == plan.queue), 0.0)
+    return min(DRAIN_CAP_S, timeout)

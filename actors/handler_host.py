@@ -1,10 +1,10 @@
 """Runs a user's handler in the user's own interpreter, one call at a time.
 
 Standard library only, Python 3.8 or later. Started as `python handler_host.py <module:function>
-<one|batch> <pid of the runner> [<descriptor>:<place>[:<place of the beat>]]` with a SOCK_SEQPACKET socket as standard input. A
-datagram is a header (number of the call; 1 when more datagrams of the same text follow) and a piece of JSON.
-A request is a list of tasks; each of them is answered for itself under the call's number: `[index, service_ns, kind,
-text or result, submit or null]`, kind "" for a result. The first answer, number 0, says whether the
+<one|batch> <pid of the runner> [<descriptor>:<place>[:<place of the beat>]]` with a SOCK_SEQPACKET socket as
+standard input. A datagram is a header (number of the call; 1 when more datagrams of the same text follow) and a
+piece of JSON. A request is a list of tasks; each of them is answered for itself under the call's number: `[index,
+service_ns, kind, text or result, submit or null]`, kind "" for a result. The first answer, number 0, says whether the
 handler could be imported. Under the number NOTICE comes a message, an object that is answered by an object; the
 handler's module may have a function `on_message` for it. A request is taken from the socket only when its call
 begins, so the runner may take back what still lies there. While a call runs, the names of its tasks stand at that
@@ -33,6 +33,7 @@ from typing import Any
 HEADER = struct.Struct("!IB")
 LENGTH = struct.Struct("!I")
 BEAT = struct.Struct("!Q")
+BEAT_NAME = "elf-beat"
 PIECE = 64 * 1024
 RESULT_LIMIT = 256 * 1024
 TEXT_LIMIT = 4000
@@ -171,6 +172,11 @@ def beat_at(place: str) -> None:
     file, _, at = (int(part) for part in place.split(":"))
 
     def beat() -> None:
+        try:
+            with open(f"/proc/self/task/{_thread.get_native_id()}/comm", "w", encoding="ascii") as name:
+                name.write(BEAT_NAME)
+        except (OSError, AttributeError):
+            pass
         while True:
             os.pwrite(file, BEAT.pack(time.monotonic_ns()), at)
             time.sleep(1.0)

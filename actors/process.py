@@ -31,9 +31,9 @@ class Identity(msgspec.Struct, frozen=True):
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a unit: `status`, `fds` of its main process, the rest summed over its tree.
 
-    `zombies` of them have ended and were not waited for. `cpu_s` counts user and system seconds, waited-for children included, so that it does not fall when one
+    `cpu_s` counts user and system seconds, waited-for children included, so that it does not fall when one
     ends. `rss` (bytes) is the kernel's quick count: shared pages count once for each process. `fds` is -1 if
-    unreadable.
+    unreadable. `zombies` have ended and were not waited for.
     """
 
     status: str

@@ -9,16 +9,28 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from actors.clock import Clock
+from actors.evidence import Question
 from actors.journal import Journal
 from actors.keeper_client import Exit, Keeper, KeeperGone, KeeperRefused, StartRefused, StartRequest
 from actors.process import Identity
 from actors.processes import Held, Processes
 from actors.runtime import Actor, Watcher, tell
 from actors.worker_ending import Ending
-from actors.worker_orders import Adopt, Continue, End, Ended, Start, Timer, Told, UnitPlan
+from actors.worker_orders import (
+    Adopt,
+    Continue,
+    End,
+    Ended,
+    Examine,
+    Hurry,
+    Start,
+    Timer,
+    Told,
+    UnitPlan,
+)
 from events.event import Event
 from events.log import Receipt
-from events.observations import WorkerExited
+from events.observations import EvidenceTaken, WorkerExited
 from events.outcomes import (
     EffectFailed,
     EffectStarted,
@@ -49,6 +61,7 @@ class WorkerActor(Actor):
         keeper: Callable[[], Keeper],
         processes: Processes,
         ask_to_drain: Callable[[str, str], None],
+        examine: Callable[[Question], EvidenceTaken] | None = None,
     ) -> None:
         super().__init__(unit, watcher)
         self._node = node
@@ -58,6 +71,7 @@ class WorkerActor(Actor):
         self._keeper = keeper
         self.processes = processes
         self.ask_to_drain = ask_to_drain
+        self._look_at = examine
         self.phase: Phase = "absent"
         self.generation = 0
         self.nonce = ""
@@ -91,6 +105,13 @@ class WorkerActor(Actor):
             case Continue(decision=decision, generation=generation):
                 if self._free(decision, self.phase == "running" and generation == self.generation):
                     self.write(self._continue, EffectStarted(decision=decision, target=self.name))
+            case Examine(decision=decision, generation=generation):
+                if self._free(decision, self.phase == "running" and generation == self.generation):
+                    started = EffectStarted(decision=decision, target=self.name)
+                    self.write(lambda: self._examine(message), started)
+            case Hurry(generation=generation):
+                if self._ending and generation == self.generation:
+                    self._ending.hurry_on()
             case Adopt():
                 self.generation, self.nonce = message.generation, message.nonce
                 self._hold(message.identity)
@@ -258,6 +279,35 @@ class WorkerActor(Actor):
             self.give_up(f"state {state} after SIGCONT", "send_sigcont")
         else:
             self.verified(f"state {state} after SIGCONT")
+
+    def _examine(self, order: Examine) -> None:
+        taken = self.evidence(order.kind, order.pid)
+        if taken is None or taken.error:
+            told = [taken] if taken else []
+            self.give_up(taken.error if taken else "nobody can look here", "take_evidence", *told)
+        else:
+            self.verified(f"kept in {taken.file}", taken)
+
+    def keep_evidence(self, kind: str) -> None:
+        """Look before force is used, and write down what was seen; force follows in any case."""
+        taken = self.evidence(kind)
+        if taken:
+            self._journal.write(taken, cause=self._doing)
+
+    def evidence(self, kind: str, pid: int = 0) -> EvidenceTaken | None:
+        """Look at the living process, for two seconds at most."""
+        if not self._look_at or not self.identity or not self.process:
+            return None
+        marker = self.marker(self.generation)
+        question = Question(
+            unit=self.name,
+            generation=self.generation,
+            kind=kind,
+            marker=marker,
+            identity=self.identity,
+            pid=pid,
+        )
+        return self._look_at(question)
 
     # --- what every act needs ------------------------------------------------------------------------------
 

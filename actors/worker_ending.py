@@ -31,11 +31,18 @@ class Ending:
         if self._worker.phase == "draining":
             self._terminate()
 
+    def hurry_on(self) -> None:
+        """Do not wait for a task edge any longer; all else stays as ordered."""
+        if self._worker.phase == "draining":
+            self._terminate()
+
     def check(self) -> None:
         """Step 1, check_process_status: is the process that the decision speaks of still there?"""
         worker, order = self._worker, self._order
         state = worker.processes.state(worker.identity) if worker.identity else "X"
         alive = bool(worker.process and worker.process.alive() and worker.generation == order.generation)
+        if alive and order.evidence:
+            worker.keep_evidence("not_responding")
         worker.done("check_process_status", True, f"state {state if alive else 'gone'}")
         if not alive:
             self._kill()

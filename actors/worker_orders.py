@@ -20,19 +20,36 @@ class Start(Struct, frozen=True):
 class End(Struct, frozen=True):
     """End this generation by the stop sequence and, with `again`, start the next one.
 
-    With `drain_s` the unit is first asked to finish what it holds; TERM follows after that long.
+    With `drain_s` the unit is first asked to finish what it holds; TERM follows after that long. With `evidence` it
+    is looked at before all that.
     """
 
     decision: str
     generation: int
     again: bool
     drain_s: float = 0.0
+    evidence: bool = False
 
 
 class Continue(Struct, frozen=True):
     """Let a stopped process run on."""
 
     decision: str
+    generation: int
+
+
+class Examine(Struct, frozen=True):
+    """Look at what this generation does, at the process `pid` above all."""
+
+    decision: str
+    generation: int
+    kind: str
+    pid: int = 0
+
+
+class Hurry(Struct, frozen=True):
+    """Do not wait for a task edge of this generation any longer."""
+
     generation: int
 
 
