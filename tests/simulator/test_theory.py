@@ -9,7 +9,7 @@ from actors.simulator.generators import Generator, generate
 from actors.simulator.scenario import at_horizon, rescaled
 
 FIFO = Choice(policy="pull_fifo")
-TASKS = 40_000
+TASKS = 10_000
 
 
 def waiting(servers: int, load: float) -> float:
@@ -33,13 +33,13 @@ def simulated(servers: int, load: float, seed: int, size: str = "exponential") -
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (3, 0.7), (20, 0.8)])
 def test_exponential_queues_agree_with_erlang_c(servers: int, load: float) -> None:
     found = [simulated(servers, load, seed) for seed in range(2)]
-    assert sum(found) / len(found) == pytest.approx(1 + waiting(servers, load), rel=0.02)
+    assert sum(found) / len(found) == pytest.approx(1 + waiting(servers, load), rel=0.05)
 
 
 @pytest.mark.slow
 def test_fixed_sizes_wait_half_as_long() -> None:
     found = [simulated(1, 0.6, seed, "fixed") for seed in range(2)]
-    assert sum(found) / len(found) == pytest.approx(1 + waiting(1, 0.6) / 2, rel=0.02)
+    assert sum(found) / len(found) == pytest.approx(1 + waiting(1, 0.6) / 2, rel=0.05)
 
 
 def test_an_empty_system_only_works() -> None:
