@@ -25,5 +25,7 @@ class Tempo(Struct):
         return [weight / span for weight, span in zip(self._faded(now), SPANS_S, strict=True)]
 
     def _faded(self, now: int) -> list[float]:
-        age = max(0, now - self.at) / SECOND
+        if now <= self.at:
+            return self.weights
+        age = (now - self.at) / SECOND
         return [weight * exp(-age / span) for weight, span in zip(self.weights, SPANS_S, strict=True)]
