@@ -1,5 +1,6 @@
 """All that a node needs for its agents, wired: the eye on their beats, the line to them, their desk, their actor."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,10 @@ from actors.permissions import AGENT_FILE, agent_file
 from actors.runtime import Down, Watcher, tell
 from actors.snapshots import Snapshots
 from events.agents import AgentSample
+from events.log import LogUnreachable
 from projections.segments import Segments
+
+_AGAIN_S = 1.0
 
 
 class AgentService:
@@ -63,6 +67,7 @@ class AgentService:
             self._watch.beat,
             self._watch.expect,
             self._serve,
+            self._last,
             self._feed.subscribe,
             self._snapshots,
         )
@@ -101,6 +106,19 @@ class AgentService:
 
     def _serve(self, names: list[str]) -> None:
         self._ground.serve_agents(names)
+
+    def _last(self, about: str, call: Callable[[int], None]) -> None:
+        async def look() -> None:
+            while True:
+                try:
+                    last = await self._bus.log.last(about)
+                except LogUnreachable:
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                call(last.position if last else 0)
+                return
+
+        self._bus.spawn(look)
 
     def _issue(self, names: Sequence[str], name: str) -> dict[str, str]:
         """Let exactly these agents log in; return where one's credentials are, and what is in them."""

@@ -24,7 +24,7 @@ from events.agents import AgentAdded, AgentIntentSet, AgentJoined, AgentLeft, Ag
 from events.decisions import AssignTask, Decided, GiveUpTask, MarkAgent, PingAgent, RestartAgent, VerifyAgent
 from events.envelope import Recorded
 from events.event import Event
-from events.log import Expect, entry
+from events.log import Conflict, Expect, LogFull, LogUnreachable, Receipt, entry
 from events.outcomes import EffectFailed
 from events.settings import Limits, SettingsAdopted
 from events.subjects import task_filter
@@ -58,7 +58,10 @@ class Asked(Struct, frozen=True):
 
 
 class Liaison(Follower[Agency]):
-    """One AgentActor for each agent; `expect` is told who is there, `serve` which agents may log in."""
+    """One AgentActor for each agent; `expect` is told who is there, `serve` which agents may log in.
+
+    `last(filter, call)` calls back, on the bus, with the position of the last message under a filter.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Liaison(Follower[Agency]):
         beat: Callable[[str], AgentBeat | None],
         expect: Callable[[Mapping[str, str]], None],
         serve: Callable[[list[str]], None],
+        last: Callable[[str, Callable[[int], None]], None],
         subscribe: Callable[[Subscription], None],
         snapshots: Snapshots,
     ) -> None:
@@ -83,6 +87,7 @@ class Liaison(Follower[Agency]):
         self._beat = beat
         self._expect = expect
         self._serve = serve
+        self._last = last
         self._lead: Lead | None = None
         self._epoch = 0
         self._actors: dict[str, pykka.ActorRef[AgentActor]] = {}
@@ -230,15 +235,27 @@ class Liaison(Follower[Agency]):
         self._line.tell(given.agent, Order(do="gained", other=given.previous, **words))  # type: ignore[arg-type]
         _log.info("task %s goes from %s to %s: %s", given.task, given.previous, given.agent, why)
 
-    def _give_up(self, given: Given) -> None:
-        """Write the end of a task without attempts, unless something else happened to it."""
+    def _give_up(self, given: Given, stands: int = 0) -> None:
+        """Write the end of a task without attempts, unless something else happened to it.
+
+        After a refusal the log is read up to what came in between: if that meant nothing, it is said behind it.
+        """
         action = given.action
-        died = end_of(action)
+        about = task_filter(action.queue, action.task)
         envelope = self._journal.envelope(
-            died, id=f"giveup-{given.decision}", cause=given.decision, correlation=action.task
+            end_of(action), id=f"giveup-{given.decision}", cause=given.decision, correlation=action.task
         )
-        expect = Expect(task_filter(action.queue, action.task), action.after)
-        self._journal.append([entry(envelope, expect)])
+        ref = self.actor_ref
+
+        def again(position: int, agency: Agency) -> None:
+            if agency.given_up.get(f"{action.queue}/{action.task}") == given:
+                self._give_up(given, position)
+
+        def said(result: Receipt | Exception) -> None:
+            if isinstance(result, Conflict | LogFull | LogUnreachable):
+                self._last(about, lambda position: _pass(ref, Asked(position, partial(again, position))))
+
+        self._journal.append([entry(envelope, Expect(about, stands or action.after))], said)
 
     def _call_off(self, event: Recorded, body: Event) -> None:
         """Who is still at a task that has ended without them may stop."""
@@ -269,3 +286,7 @@ class Liaison(Follower[Agency]):
             elif until + _WAIT_S > now:
                 waiting.append((until, asked))
         self._asked = waiting
+
+
+def _pass(ref: Any, message: object) -> None:
+    tell(ref, message)

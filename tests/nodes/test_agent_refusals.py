@@ -18,8 +18,8 @@ from events.log import LogError, envelope
 from events.observations import Quarantined
 from events.outcomes import EffectFailed
 from events.subjects import subject_of
-from events.tasks import TaskCancelled, TaskFailed, TaskFinished, TaskStarted
-from tests.nodes.test_agents import console, forest, one, submit
+from events.tasks import TaskCancelled, TaskDied, TaskFailed, TaskFinished, TaskStarted
+from tests.nodes.test_agents import console, forest, one, submit, touch
 from tests.real_agent import RealAgent, agents
 from tests.real_node import RealNode, real_node
 
@@ -188,6 +188,29 @@ async def test_a_result_over_the_limit_fails_and_is_kept(tmp_path: Path) -> None
 def size_of(path: str) -> int:
     """Return the size of a file."""
     return Path(path).stat().st_size
+
+
+async def test_garbage_in_a_tasks_way_does_not_keep_it_from_its_end(tmp_path: Path) -> None:
+    toml = forest("A", "B").replace("max_attempts = 8", "max_attempts = 2")
+    async with real_node(tmp_path, toml) as node:
+        holder, gate = RealAgent(node, "B"), tmp_path / "gate"
+        async with agents(holder):
+            connection = await enter(node, "A")
+            try:
+                await submit(node, [one("t", wait_for=str(gate), fails="not today")])
+                await node.saw(TaskStarted, task="t", attempt=1)
+                for number in (1, 2):
+                    # Between its claim and its end, and again where the node wants to give it up.
+                    await connection.client.request(f"log.agent.A.task.q.t.started.{number}", b"{", timeout=5)
+                touch(gate)
+                await node.saw(TaskFailed, task="t", attempt=1)
+                await connection.client.request("log.agent.A.task.q.t.finished", b"no event", timeout=5)
+                await node.saw(TaskFailed, task="t", attempt=2)
+                await connection.client.request("log.agent.A.task.q.t.finished", b"no event", timeout=5)
+                _, died = await node.saw(TaskDied, task="t")
+                assert (died.attempts, died.kind) == (2, "error")
+            finally:
+                await connection.close()
 
 
 async def test_revoked_and_wrong_credentials_are_refused_in_one_line(tmp_path: Path) -> None:

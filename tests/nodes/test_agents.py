@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from events.agents import AgentLeft, HandedOver, PhaseEntered
-from events.decisions import AssignTask, Decided, MarkAgent
-from events.envelope import Recorded
+from events.agents import AgentJoined, AgentLeft, HandedOver, PhaseEntered
+from events.decisions import Decided, MarkAgent, RestartAgent
 from events.log import Expect, entry, envelope
-from events.outcomes import EffectVerified
+from events.outcomes import EffectVerified, StepDone
 from events.subjects import task_filter
 from events.tasks import ResultSalvaged, TaskFailed, TaskFinished, TaskStarted, TaskSubmitted
 from tests.real_agent import RealAgent, agents
@@ -233,12 +232,35 @@ async def test_a_canary_proves_an_agent_and_a_wrong_answer_does_not(tmp_path: Pa
             assert made.read_text() == "sung"
 
 
-def assigned(events: Sequence[Recorded], task: str) -> list[str]:
-    """Return whom a task was given to, in order."""
-    return [
-        event.body.action.agent
-        for event in events
-        if isinstance(event.body, Decided)
-        and isinstance(event.body.action, AssignTask)
-        and event.body.action.task == task
-    ]
+async def test_a_restart_command_brings_an_agent_back(tmp_path: Path) -> None:
+    script = tmp_path / "again.py"
+    script.write_text(
+        "import os, subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-m', 'cli', 'agent', 'run', os.environ['ELF_AGENT'],\n"
+        "    '--exec', 'cat', '--cred', sys.argv[1], '--cwd', sys.argv[2]],\n"
+        f"    cwd={str(ROOT)!r}, start_new_session=True)\n"
+    )
+    cred = tmp_path / "data" / "secrets" / "agent-A.json"
+    more = f'restart = ["{sys.executable}", "{script}", "{cred}", "{tmp_path}"]\n'
+    async with real_node(tmp_path, forest("A", wip=1, more=more)) as node:
+        agent = RealAgent(node, "A")
+        async with agents(agent):
+            first = node.all(AgentJoined)[0][1]
+            await agent.kill9()
+            await node.wait(
+                lambda _: [b for _, b in node.all(Decided, target="A") if isinstance(b.action, RestartAgent)],
+                20,
+                "an order to restart it",
+            )
+            restarts = [
+                at for at, body in node.all(Decided, target="A") if isinstance(body.action, RestartAgent)
+            ]
+            ordered = node.events[restarts[0] - 1]
+            await node.saw(StepDone, decision=ordered.id, step="restart_command", ok=True, seconds=20)
+            await node.saw(EffectVerified, decision=ordered.id, seconds=30)
+            second = node.all(AgentJoined)[-1][1]
+            assert second.run != first.run
+            await node.saw(PhaseEntered, agent="A", phase="stepwise", seconds=20)
+            code, out, err = await console("agent", "retire", "A", "--data", str(node.data))
+            assert code == 0, out + err
+            await node.saw(AgentLeft, agent="A", run=second.run)
