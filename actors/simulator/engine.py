@@ -84,6 +84,7 @@ class Engine:
         self._open = len(scenario.jobs)
         self._given_up = self._failed = self._lost = 0
         self._woken = 0
+        self._had: dict[tuple[int, str], int] = {}
 
     def run(self) -> Tally:
         """Play until every task has ended, or nothing more can happen."""
@@ -158,8 +159,7 @@ class Engine:
         size = self._scenario.jobs[given.number].size
         service_ms = (now - began + 500) // 1000
         hand.work += size
-        rate = hand.player.error_rate
-        if rate and self._chance.random() < rate:
+        if self._fails(hand, given.number):
             self._failed += 1
             if self._balancer.fail(given, name, service_ms, now):
                 self._given_up += 1
@@ -169,6 +169,19 @@ class Engine:
             self._ends[given.number] = (now - BEGIN) / SECOND
             self._open -= 1
         self._begin(hand, now)
+
+    def _fails(self, hand: Hand, number: int) -> bool:
+        """Tell whether an attempt fails: as it is known, else by chance."""
+        job, name = self._scenario.jobs[number], hand.player.name
+        if name in job.failed_by:
+            had = self._had.setdefault((number, name), 0)
+            if had < job.failed_by.count(name):
+                self._had[number, name] = had + 1
+                return True
+        if name == job.done_by:
+            return False
+        rate = hand.player.error_rate
+        return bool(rate and self._chance.random() < rate)
 
     def _deal(self, now: int) -> None:
         for placed in self._balancer.place(now):

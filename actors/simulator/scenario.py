@@ -15,7 +15,10 @@ class ScenarioError(ValueError):
 
 
 class Job(Struct, frozen=True, kw_only=True, gc=False):
-    """One task. `arrival` in seconds since the first one, `size` in seconds of work at speed 1."""
+    """One task. `arrival` in seconds since the first one, `size` in seconds of work at speed 1.
+
+    What is known of it from a log happens again: each of `failed_by` fails it as often as named, `done_by` does not.
+    """
 
     arrival: float
     size: float
@@ -23,6 +26,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     priority: str = "middle"
     complexity: int = 0
     queue: str = ""
+    failed_by: tuple[str, ...] = ()
+    done_by: str = ""
 
 
 class Player(Struct, frozen=True, kw_only=True):

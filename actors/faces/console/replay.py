@@ -20,6 +20,8 @@ def replay(
     to: int | None = None,
     elf: str = "",
     until: str = "",
+    policy: str = "",
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False)] = None,
     json: bool = False,
     lang: Language | None = None,
     where: WhereOption = HERE,
@@ -36,14 +38,24 @@ def replay(
         Only decisions of this elf.
     until
         Instead: show the forest as it stood at a position, or at a time (2026-07-01T12:00, or 12:00 today).
+    policy
+        Instead: what if this policy had given tasks to agents? Which choices change, and what would have come of it;
+        exit code 5 when the simulator does not reproduce what was recorded, or too little was.
+    set_
+        A parameter of that policy, as patience=1.5; may be repeated. Without --policy: of the one in force.
     json
-        Print {"events", "decisions", "equal", "divergences", "seconds"}; with --until the page of status.
+        Print {"events", "decisions", "equal", "divergences", "seconds"}; with --until the page of status; with
+        --policy {"policy", "parameters", "calibration", "changes", "in_force", "other"}.
     lang
         en or ja, for --until.
     """
     with LogSource(where.place()) as source:
         if until:
             return _show_moment(source, until, json, language(lang))
+        if policy or set_:
+            from actors.faces.console.what_if import what_if
+
+            return what_if(source, policy, set_ or [], json)
         return _audit(source, from_, to, elf, json)
 
 
