@@ -94,14 +94,16 @@ class Archivist(Follower[Archive]):
             return
         self._say_sealed()
         now = self._clock.monotonic()
+        if now >= self._look_at:
+            # First, for a node that is behind has always something to seal.
+            self._look_at = now + min(_LOOK_S, self._rules().keep_s)
+            if self._purge():
+                return
         if self._is_due(stored.position):
             self._busy = True
             self._bytes = 0
             self._thread = threading.Thread(target=self._seal, args=(stored,), name="elf-seal")
             self._thread.start()
-        elif now >= self._look_at:
-            self._look_at = now + min(_LOOK_S, self._rules().keep_s)
-            self._purge()
 
     def _is_due(self, position: int) -> bool:
         waiting = position - self._segments.last
@@ -150,7 +152,8 @@ class Archivist(Follower[Archive]):
                 self._journal.append([entry(self._journal.envelope(body, id=name))])
         self._said = max(said, self._segments.last)
 
-    def _purge(self) -> None:
+    def _purge(self) -> bool:
+        """Begin to empty the stream; False when there is nothing to gain."""
         rules = self._rules()
         young = self._clock.now() - int(rules.keep_s * 1e6)
         settled = max((one.last for one in self._segments.all if one.time < young), default=0)
@@ -164,10 +167,11 @@ class Archivist(Follower[Archive]):
             bounds.append(Bound("tasks", oldest))
         least = self.fold.purged + max(1, rules.segment_events // 10)
         if min(bound.position for bound in bounds) <= least:
-            return
+            return False
         self._busy = True
         ref = self.actor_ref
         self._trim(bounds, least, lambda result: _done(ref, result))
+        return True
 
     def end(self) -> None:
         """Wait for a sealing under way; keep what is known for the next start."""

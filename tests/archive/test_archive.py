@@ -65,6 +65,16 @@ async def test_sealed_history_leaves_the_stream_and_the_log_stays_whole(tmp_path
     assert f"{found['events']}" in out, "every event of the sealed past answers in SQL"
 
 
+async def test_the_stream_is_emptied_while_there_is_always_more_to_seal(tmp_path: Path) -> None:
+    async with real_node(tmp_path, FOREST) as node:
+        await node.runs("idle")
+        await grow(node, 8_000)
+        log = await until(lambda log: log if purges(log, 7_000) else [], node.data, 60.0)
+        sealed = [one.position for one in log if isinstance(one.body, HistorySealed)]
+        emptied = [one.position for one in log if isinstance(one.body, HistoryPurged)]
+        assert emptied[0] < sealed[-3]
+
+
 async def test_a_node_whose_snapshots_are_gone_starts_from_the_segments(tmp_path: Path) -> None:
     async with real_node(tmp_path, FOREST) as node:
         await node.runs("idle")
