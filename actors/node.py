@@ -64,6 +64,7 @@ class Node:
         self._ending = ""
         self._fatal = ""
         self._started = time.time()
+        self._server_wishes = 0
         self.epoch = 0
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -289,7 +290,13 @@ class Node:
     def _server_again(self) -> None:
         """nats-server is ground, not a unit: without it nothing could be decided about it."""
 
+        self._server_wishes += 1
+        wish = self._server_wishes
+
         def start() -> None:
+            # A new node hears of all ends there ever were: the last wish is enough.
+            if wish != self._server_wishes:
+                return
             try:
                 self._ground.start_server()
             except Exception as problem:
