@@ -127,23 +127,25 @@ class _Auditor:
         self._waiting = 0
         self._in_flight_until = 0
         self._seen: set[tuple[str, int, int]] = set()
+        self._absences = index.absences.get(policy.name, ())
+        self._checkpoints = {
+            at: digest for (elf, at), digest in index.checkpoints.items() if elf == policy.name
+        }
 
     def take(self, event: Recorded) -> None:
         """Fold one event and ask the policy if the elf must have looked up here."""
         fold(self._policy, self._mind, event)
-        body = event.body
-        if isinstance(body, LeaseTaken):
+        if type(event.body) is LeaseTaken:
             self._waiting = self._in_flight_until = 0
-        if self._deciding(event) and (is_trigger(self._policy, event) or self._resumes(event)):
+        if (is_trigger(self._policy, event) or self._resumes(event)) and self._deciding(event):
             self._waiting = event.position
-        if self._away(event.position):
+        if self._absences and self._away(event.position):
             # What it was waiting for ended with it.
             self._waiting = 0
         if self._waiting and event.position >= self._in_flight_until:
             self._ask(event.position)
-        recorded = self._index.checkpoints.get((self._policy.name, event.position))
-        if recorded is not None:
-            self._compare_state(event.position, recorded)
+        if event.position in self._checkpoints:
+            self._compare_state(event.position, self._checkpoints[event.position])
 
     def _resumes(self, event: Recorded) -> bool:
         return isinstance(event.body, DeciderResumed) and event.body.elf == self._policy.name
@@ -156,7 +158,7 @@ class _Auditor:
         return not self._away(event.position)
 
     def _away(self, position: int) -> bool:
-        return any(after < position < back for after, back in self._index.absences.get(self._policy.name, ()))
+        return any(after < position < back for after, back in self._absences)
 
     def _ask(self, as_of: int) -> None:
         trigger, self._waiting = self._waiting, 0

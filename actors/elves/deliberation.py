@@ -83,10 +83,13 @@ def deliberate(policy: Policy[S], mind: Mind[S], trigger: int) -> list[Decided]:
     """Ask the policy and number its decisions as of the mind's position; none while the node ends or stands by."""
     if mind.view.timeline.stopping or mind.view.timeline.full:
         return []
+    drafts = policy.decide(mind.own, mind.view)
+    if not drafts:
+        return []
     elf = elf_settings(mind.view.settings, policy.name)
     kept: list[tuple[Draft, Mode]] = []
     left = Mana(mind.mana.units, mind.mana.at_ms)
-    for draft in policy.decide(mind.own, mind.view):
+    for draft in drafts:
         chosen = _admit(draft, elf, mind, left)
         if chosen is not None:
             kept.append(chosen)
