@@ -133,7 +133,7 @@ class Examiner:
 def _watch(pid: int, log: Path, deadline: float) -> tuple[ProcessLook, list[Dump]]:
     """Look several times at one process: what stays the same, and how much it computes meanwhile."""
     program = spy_program()
-    began, before = time.monotonic(), _computed_s(pid)
+    began, (ran, queued) = time.monotonic(), _computed_s(pid)
     dumps: list[Dump] = []
     held = 0
     for number in range(LOOKS):
@@ -154,12 +154,14 @@ def _watch(pid: int, log: Path, deadline: float) -> tuple[ProcessLook, list[Dump
             time.sleep(max(0.0, begun + _GAP_S - time.monotonic()))
     spent = max(0.01, time.monotonic() - began)
     seen = _glance(pid)
+    ran_now, queued_now = _computed_s(pid)
     functions = [function_of(dump.main) for dump in dumps]
     last = dumps[-1] if dumps else None
     return ProcessLook(
         pid=pid,
         status=seen.status,
-        cpu=max(0, round(1000 * (_computed_s(pid) - before) / spent)),
+        cpu=max(0, round(1000 * (ran_now - ran) / spent)),
+        demand=max(0, round(1000 * (ran_now - ran + queued_now - queued) / spent)),
         threads=seen.threads,
         wait=seen.wait,
         stacks=last.digest if last else "",
@@ -181,15 +183,16 @@ def _glance(pid: int) -> ProcessLook:
     )
 
 
-def _computed_s(pid: int) -> float:
-    """Return what all living threads have computed, to the nanosecond."""
-    total = 0
+def _computed_s(pid: int) -> tuple[float, float]:
+    """Return how long all living threads have computed and have waited for a core, in seconds."""
+    ran = queued = 0
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            total += int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
+            times = Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()
+            ran, queued = ran + int(times[0]), queued + int(times[1])
     except (OSError, ValueError, IndexError):
-        return total / 1e9
-    return total / 1e9
+        pass
+    return ran / 1e9, queued / 1e9
 
 
 def _described(pid: int, look: ProcessLook, dumps: list[Dump]) -> dict[str, Any]:

@@ -271,6 +271,8 @@ class WorkerActor(Actor):
     def _continue(self) -> None:
         if self.process:
             self.process.signal_group(signal.SIGCONT)
+            # What executes tasks has a session of its own and may be what was stopped.
+            self.processes.sweep(self.marker(self.generation), signal.SIGCONT)
         self.wait(_CONTINUE_CHECK_S, self._continued)
 
     def _continued(self) -> None:

@@ -97,7 +97,8 @@ class Sign(Struct, frozen=True, array_like=True):
 class ProcessLook(Struct, frozen=True, array_like=True):
     """What was seen of one process while evidence was taken.
 
-    `cpu` in tenths of a percent of one core over that time. `wait` says what its threads wait for: `lock` only if
+    `cpu` in tenths of a percent of one core over that time, `demand` the same with the time it waited for a core.
+    `wait` says what its threads wait for: `lock` only if
     every one of them waits for a lock without a limit, else what its main thread does: `io`, `sleep`, `lock_timed`,
     `run` or `other`. `stacks` is a digest of all its Python stacks and `frame` the innermost function of its main
     thread; `same` of `looks` looks found that function there. `gil` tells whether a thread held the interpreter
@@ -114,6 +115,7 @@ class ProcessLook(Struct, frozen=True, array_like=True):
     same: int = 0
     looks: int = 0
     gil: bool = False
+    demand: int = 0
 
 
 class HostSample(Struct, frozen=True, array_like=True):

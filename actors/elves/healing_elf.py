@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from actors.elves import Draft, View
 from actors.elves.agent_care import agent_care, agent_times
+from actors.elves.worker_care import worker_alarms, worker_care
 from events.agents import AgentIntentSet, AgentJoined, AgentLeft
 from events.decisions import (
     ClearAlert,
@@ -22,9 +23,10 @@ from events.decisions import (
 )
 from events.envelope import Recorded
 from events.event import Event
-from events.observations import IntentSet, Sampled, ScaleSet, WorkerExited, WorkerReady
+from events.observations import EvidenceTaken, IntentSet, Sampled, ScaleSet, WorkerExited, WorkerReady
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from events.settings import RestartSettings, SettingsAdopted
+from projections.ailments import Ailments
 from projections.care import Care
 from projections.health import Health, memory_percent
 from projections.units import SECOND, Unit, Units, worker_of
@@ -48,16 +50,20 @@ class HealingState(Struct):
     health: Health
     scaled_at: int = 0
     care: Care = field(default_factory=Care)
+    ailments: Ailments = field(default_factory=Ailments)
 
 
 class HealingElf:
     """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
 
+    Of workers that live and do not get on: stalled, deadlock, livelock, gil_held, blocked_io, not_pulling, zombies,
+    disk_sleep.
+
     Of agents: suspect, ping, down, recover, restart, verify, probation, promote, pause, black_hole, shared_cause.
     """
 
     name = "healing"
-    version = "2"
+    version = "3"
     state_type = HealingState
     triggers: tuple[type[Event], ...] = (
         Sampled,
@@ -69,6 +75,7 @@ class HealingElf:
         SettingsAdopted,
         EffectVerified,
         EffectFailed,
+        EvidenceTaken,
         AgentJoined,
         AgentLeft,
         AgentIntentSet,
@@ -82,6 +89,7 @@ class HealingElf:
         """See `Policy.fold`."""
         state.units.apply(event, view.timeline.now, view.settings)
         state.health.apply(event, view.timeline.now, state.units, view.settings)
+        state.ailments.apply(event, view.timeline.now, state.units, view.settings)
         state.care.apply(event, view.timeline.now, view.timeline.epoch, view.settings)
         match event.body:
             case Decided(action=ScalePool()):
@@ -103,6 +111,7 @@ class HealingElf:
                 drafts.extend(self._living(unit, state, view))
             elif wanted(unit, state.units, view):
                 drafts.extend(self._missing(unit, state, view))
+        drafts.extend(worker_alarms(state.units, state.ailments, view))
         drafts.extend(agent_care(state.care, view))
         return drafts
 
@@ -149,6 +158,8 @@ class HealingElf:
             facts |= {"memory_percent": percent, "limit_percent": limit, "ticks": signs.swollen}
             text = f"uses {percent} % of its memory limit, {limit:g} % is the line"
             yield _draft("memory", unit, action, "memory_high", text, facts, PLANNED_COST)
+        else:
+            yield from worker_care(unit, state.ailments, view)
 
     def _stopped(self, unit: Unit, state: HealingState, view: View, facts: dict[str, Any]) -> Iterable[Draft]:
         """A stopped process is continued once; if it is stopped again, somebody means it: a person is asked."""

@@ -1,0 +1,105 @@
+"""Workers that live and do not get on: each is named rightly, evidence is kept, what is well is left alone."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+
+from events.decisions import ContinueUnit, Decided, RestartUnit
+from events.observations import EvidenceTaken, Sampled, WorkerReady
+from events.outcomes import EffectVerified, WorkerStarted
+from events.tasks import TaskFinished
+from tests.real_node import ROOT, RealNode, real_node
+
+# So many that one that a busy machine held up does not count.
+FINE = 300
+LIMITS = "[limits]\nstall_s = 2\nevidence_gap_s = 1.5\n"
+
+
+def forest(names: tuple[str, ...], timeout_s: float = 60.0) -> str:
+    """Return a queue and a pool of one for each kind of task."""
+    folder = ROOT / "tests" / "victims"
+    tables = (
+        f'[[queue]]\nname = "{name}"\ntimeout_s = {timeout_s}\n[[worker]]\nname = "{name}"\nqueue = "{name}"\n'
+        f'call = "tasks:{name}"\ncwd = "{folder}"\nstop_wait_s = 1\n'
+        for name in names
+    )
+    return LIMITS + "".join(tables)
+
+
+async def begin(node: RealNode, names: tuple[str, ...]) -> None:
+    """Let every pool do some tasks well, so that their usual time is known, and then a bad one."""
+    for name in names:
+        await node.saw(WorkerReady, unit=name, seconds=60)
+        await node.submit(name, [(f"{name}-{number}", "fine") for number in range(FINE)])
+    for name in names:
+        done = FINE
+        await node.wait(
+            lambda _, name=name: len(node.all(TaskFinished, queue=name)) == done, 60, "fine tasks"
+        )
+        await node.submit(name, [(f"{name}-bad", "bad")])
+
+
+def evidence(node: RealNode, unit: str) -> list[EvidenceTaken]:
+    """Return what was taken of a unit, each proven by its file."""
+    found = [body for _, body in node.all(EvidenceTaken, unit=unit)]
+    for taken in found:
+        data = (node.data / taken.file).read_bytes()
+        assert blake2b(data, digest_size=16).hexdigest() == taken.digest
+        assert json.loads(data)["processes"][0]["pid"] == taken.pid
+    return found
+
+
+async def test_locks_and_loops_are_proven_by_two_looks_and_end_in_a_restart(tmp_path: Path) -> None:
+    names = ("self_lock", "two_lock", "spin")
+    reasons = {"self_lock": "deadlock", "two_lock": "deadlock", "spin": "livelock"}
+    async with real_node(tmp_path, forest(names)) as node:
+        await begin(node, names)
+        for name in names:
+            decision, why = await node.decided(reasons[name], name, seconds=60)
+            assert why.action == RestartUnit(generation=1), why
+            assert why.cost == 1
+            await node.saw(WorkerStarted, decision.position, unit=name, generation=2, seconds=30)
+            await node.saw(EffectVerified, decision=decision.id, seconds=30)
+            first, second = evidence(node, name)[:2]
+            assert first.looks[0].stacks and first.pid == second.pid
+            assert json.loads((node.data / first.file).read_bytes())["tasks"] == [f"{name}-bad"]
+        assert {body.rule for _, body in node.all(Decided, elf="healing")} <= {
+            "start",
+            "stalled",
+            "deadlock",
+            "livelock",
+        }
+
+
+async def test_a_held_interpreter_and_a_silent_peer_are_named_and_left_to_the_task_s_limit(
+    tmp_path: Path,
+) -> None:
+    names = ("hold_gil", "dead_socket", "stop_inside")
+    async with real_node(tmp_path, forest(names, timeout_s=30.0)) as node:
+        await begin(node, names)
+        for name, cause in (("hold_gil", "gil_held"), ("dead_socket", "blocked_io")):
+            decision, _ = await node.decided(cause, name, seconds=60)
+            assert len(evidence(node, name)) >= 2
+            # The task's own limit ends it: people are told, nothing is restarted, the alert goes.
+            await node.decided(cause, name, decision.position, seconds=60, reason="calm")
+        _, why = await node.decided("stopped", "stop_inside", seconds=60)
+        assert why.action == ContinueUnit(generation=1)
+        await node.saw(TaskFinished, task="stop_inside-bad", seconds=60)
+        assert [body.generation for _, body in node.all(WorkerStarted)] == [1, 1, 1]
+
+
+async def test_idle_and_resting_workers_are_left_alone(tmp_path: Path) -> None:
+    names = ("work", "sleeping")
+    async with real_node(tmp_path, forest(names)) as node:
+        await node.saw(WorkerReady, unit="work", seconds=60)
+        await node.saw(WorkerReady, unit="sleeping", seconds=60)
+        await node.submit("sleeping", [("nap", 8)])
+        await node.submit("work", [(f"t{number}", number) for number in range(20)])
+        # Two looks show that it rests: it is told of, and ends by itself.
+        await node.decided("stalled", "sleeping", seconds=30, reason="no_progress")
+        await node.saw(TaskFinished, task="nap", seconds=60)
+        ended = len(node.events)
+        await node.saw(Sampled, ended, seconds=10)
+        assert not [body for _, body in node.all(Decided) if isinstance(body.action, RestartUnit)]
+        assert not evidence(node, "work")
+        assert all(look.looks[0].wait == "sleep" for look in evidence(node, "sleeping"))
