@@ -66,7 +66,7 @@ def main() -> None:
             "events/s",
             beside=beside,
             raw=raw,
-            goal=">= 60,000/s",
+            goal=">= 100,000/s",
             seconds=took,
             rss_mib=rss(os.getpid()),
             rss_before_mib=before,

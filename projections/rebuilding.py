@@ -13,9 +13,6 @@ from projections.rows import COLUMNS, rows_of, tame, tamed
 PAGE = 4_000
 """Events that are read at once: what a reader holds in memory."""
 
-REBUILT = 10_000
-"""Events of a page while tables are made again: each page costs a query and a flush of every table."""
-
 Keep = Literal["trusted", "compared", "none"]
 """Keep the log's rows as they are, keep them if they are what its bytes give, or write them again."""
 
@@ -66,7 +63,7 @@ def rebuild(
     writer = Writer(database, {} if keep != "none" else {"log": "log_next"})
     try:
         while chain.position < known.position:
-            until = min(chain.position + REBUILT, known.position)
+            until = min(chain.position + PAGE, known.position)
             columns = "*" if keep == "compared" else "position, subject, data"
             stored = rows_between(database, columns, chain.position, until)
             page = [decode(*row[:3]) for row in stored]
