@@ -28,8 +28,9 @@ _AGAIN_S = 1.0
 
 
 class Written(Struct, frozen=True):
-    """What became of the batch in flight."""
+    """What became of a batch; an answer that comes late may be to one that was read meanwhile."""
 
+    batch: list[Entry]
     result: Receipt | Exception
 
 
@@ -80,7 +81,7 @@ class ElfActor(Actor):
         self._subscription = Subscription(self.name, self.position, lambda chunk: tell(ref, chunk))
         self._subscribe(self._subscription)
         # What a predecessor still had to say it will not say any more.
-        self._journal.paid(self.name)
+        self._journal.forgive(f"{self.name}/")
         if after is not None:
             resumed = self._journal.envelope(DeciderResumed(elf=self.name, after=after, error=error[:300]))
             # A batch of the one that failed may be on its way: it must be read before anything new is decided.
@@ -94,8 +95,11 @@ class ElfActor(Actor):
                     self._take(event)
                 self._subscription.taken = self.position
                 self._say_due()
-            case Written(result=result):
-                self._written(result)
+            case Written(result=result, batch=batch):
+                if batch is self._batch:
+                    self._written(result)
+                else:
+                    self._journal.paid(self._debt(batch))
             case "again":
                 self._append()
             case _:
@@ -122,18 +126,22 @@ class ElfActor(Actor):
         """Decide nothing more: somebody else leads."""
         self._decider.step_down()
         self._batch = []
-        self._journal.paid(self.name)
+        self._journal.forgive(f"{self.name}/")
         self._lost(why)
 
     def _append(self) -> None:
         if self._batch:
-            self._journal.append(self._batch, partial(self._pass, self.actor_ref))
+            self._journal.append(self._batch, partial(self._pass, self.actor_ref, self._batch))
 
-    def _pass(self, ref: Any, result: Receipt | Exception) -> None:
+    def _pass(self, ref: Any, batch: list[Entry], result: Receipt | Exception) -> None:
         """On the bus: whether all is said must be known before anything else is written."""
-        (self._journal.owe if isinstance(result, LogFull) else self._journal.paid)(self.name)
-        if not tell(ref, Written(result)):
-            self._journal.paid(self.name)
+        debt = self._debt(batch)
+        (self._journal.owe if isinstance(result, LogFull) else self._journal.paid)(debt)
+        if not tell(ref, Written(batch, result)):
+            self._journal.paid(debt)
+
+    def _debt(self, batch: list[Entry]) -> str:
+        return f"{self.name}/{batch[0].envelope.id}"
 
     def _written(self, result: Receipt | Exception) -> None:
         if isinstance(result, Receipt):

@@ -60,6 +60,12 @@ class Journal:
         """Forget it: it stands, or nobody will say it again."""
         self._owed.discard(what)
 
+    def forgive(self, prefix: str) -> None:
+        """Forget everything of somebody."""
+        for what in list(self._owed):
+            if what.startswith(prefix):
+                self._owed.discard(what)
+
     def last_word(self, body: Event, done: Done, patience_s: float = 5.0) -> None:
         """Append behind everything that was said, what found no room included; else `done` gets a LogFull.
 

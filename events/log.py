@@ -106,7 +106,12 @@ class MemoryLog:
 
     def take(self, batch: Sequence[Entry]) -> Receipt:
         """Append without a coroutine."""
-        fresh = [item for item in batch if item.envelope.id not in self._ids]
+        # Of one id that is said twice in a batch the first counts.
+        fresh = [
+            item
+            for item in {item.envelope.id: item for item in reversed(batch)}.values()
+            if item.envelope.id not in self._ids
+        ][::-1]
         if self.room is not None and len(self.events) + len(fresh) > self.room:
             raise LogFull(f"expected room for {len(fresh)} events, got a limit of {self.room}")
         for item in fresh:
