@@ -35,6 +35,7 @@ from actors.queue_keeper import QueueKeeper
 from actors.roster import Roster
 from actors.runtime import Down, Watcher, tell
 from actors.sampler import Begin, Living, Sampler
+from actors.settler import Settler
 from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec
 from actors.trimming import Trimmed, trim
@@ -98,6 +99,7 @@ class Crew:
             "librarian",
             "executor",
             "mover",
+            "settler",
             "agents",
             *archivist,
             *ERRANDS,
@@ -114,6 +116,7 @@ class Crew:
             **({"archivist": partial(self._archivist, self._segments)} if self._segments is not None else {}),
             "executor": self._executor,
             "mover": self._mover,
+            "settler": self._settler,
             "agents": self.agents.start,
             **self._errands.makers(),
             **{policy.name: self._elf(policy) for policy in POLICIES},
@@ -238,6 +241,9 @@ class Crew:
             self._bus.log.at,
             self._epoch,
         )
+
+    def _settler(self, watcher: Watcher, _: Down | None) -> Ref:
+        return Settler.start(watcher, self._feed.subscribe, self._snapshots, self._journal, self._epoch)
 
     def _librarian(self, watcher: Watcher, _: Down | None) -> Ref:
         return Librarian.start(watcher, self._data, self._feed.subscribe, self._snapshots)

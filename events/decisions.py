@@ -258,6 +258,22 @@ class Abstain(Action, frozen=True, kw_only=True):
     ends: bool = False
 
 
+class AdoptDistribution(Action, frozen=True, kw_only=True):
+    """Settings of the distribution: try a candidate on a share of the tasks, keep it, or take it back.
+
+    `until` is when the trial ends at the latest (forest time, microseconds). With `withdraw` the file counts again,
+    whatever else is named.
+    """
+
+    effect: ClassVar[bool] = True
+    step: Literal["canary", "keep", "rollback", "withdraw"]
+    policy: str = ""
+    parameters: dict[str, float] = {}
+    share: float = 0.0
+    until: int = 0
+    least: int = 0
+
+
 class Propose(Action, frozen=True, kw_only=True):
     """A change that people may approve, with all it rests on.
 
@@ -301,6 +317,7 @@ AnyAction = (
     | ProposeBatch
     | ScoreAlert
     | Abstain
+    | AdoptDistribution
     | Propose
     | Remind
     | Prepare

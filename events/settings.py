@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from events.decisions import Mode
 from events.event import Event
@@ -124,11 +124,27 @@ class AgentSettings(Struct, frozen=True, kw_only=True):
     canary: bool = False
 
 
+class CanarySettings(Struct, frozen=True, kw_only=True):
+    """A candidate by which a `share` of the tasks is given out, until it is kept or taken back.
+
+    `decision` adopted it. It is judged once `least` tasks of either group are there, at `until` (microseconds of forest
+    time) at the latest.
+    """
+
+    policy: str
+    parameters: dict[str, float] = {}
+    share: float = 0.2
+    until: int = 0
+    decision: str = ""
+    least: int = 50
+
+
 class DistributionSettings(Struct, frozen=True, kw_only=True):
-    """Which policy gives tasks to agents, and its parameters where they differ from the policy's own."""
+    """Which policy gives tasks to agents, its parameters where they differ from its own, and what is being tried."""
 
     policy: str = "pull_best"
     parameters: dict[str, float] = {}
+    canary: CanarySettings | UnsetType = UNSET
 
 
 class ReminderSettings(Struct, frozen=True, kw_only=True):

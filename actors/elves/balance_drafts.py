@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from actors.elves import Draft
 from actors.elves.distribution import Board, Distribution, Pick, distribution
 from actors.elves.distribution.explain import candidates, counted
+from actors.elves.distribution.sharing import Table
 from actors.elves.redistribution import Move, Wanted
 from events.decisions import AssignTask, Candidate, GiveUpTask, ProposeMove, RaiseAlert
 from events.settings import DistributionSettings
@@ -33,7 +34,24 @@ def policy_of(dispatch: Dispatch, settings: DistributionSettings) -> Distributio
     return policy
 
 
-def assignment(board: Board, policy: Distribution, pick: Pick, now: int) -> Draft:
+def candidate_of(dispatch: Dispatch, settings: DistributionSettings) -> Distribution | None:
+    """Return the policy that is being tried, kept beside the fold; None without one that this release knows."""
+    canary = settings.canary
+    resort = dispatch.resorts[0] if dispatch.resorts else ""
+    if not canary:
+        return None
+    kept = dispatch.__dict__.get("candidate")
+    if not kept or kept[0] != (canary, resort):
+        try:
+            kept = ((canary, resort), distribution(canary.policy, canary.parameters, resort))
+        except ValueError:
+            kept = ((canary, resort), None)
+        dispatch.__dict__["candidate"] = kept
+    found: Distribution | None = kept[1]
+    return found
+
+
+def assignment(board: Board, policy: Distribution, pick: Pick, now: int, tried: bool | None = None) -> Draft:
     """Return the decision that a task is an agent's."""
     task = board.ledger.tasks[pick.key]
     others = counted(board, policy, pick)
@@ -44,6 +62,8 @@ def assignment(board: Board, policy: Distribution, pick: Pick, now: int) -> Draf
         "waiting": len(board.lanes),
         "others": others,
     }
+    if tried is not None:
+        facts["canary"] = tried
     why = _WHY.get(pick.reason, pick.reason)
     previous = task.agent if task.state == "assigned" else task.previous
     left = f" instead of {previous}" if previous else ""
@@ -59,7 +79,7 @@ def assignment(board: Board, policy: Distribution, pick: Pick, now: int) -> Draf
     )
 
 
-def moves(board: Board, wanted: Sequence[Wanted], most: int, now: int) -> Iterator[Draft]:
+def moves(board: Board | Table, wanted: Sequence[Wanted], most: int, now: int) -> Iterator[Draft]:
     """Yield approved moves that can be made now."""
     for move in wanted[:most]:
         task = board.ledger.tasks[move.key]

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from actors.elves import Draft, View, overflow
 from actors.elves import pools as workers
-from actors.elves.balance_drafts import alarm, assignment, given_up, moves, policy_of, proposal
-from actors.elves.distribution import Board, Distribution, board_of
+from actors.elves.balance_drafts import (
+    alarm,
+    assignment,
+    candidate_of,
+    given_up,
+    moves,
+    policy_of,
+    proposal,
+)
+from actors.elves.distribution import Board, Distribution
+from actors.elves.distribution.sharing import Shares, Table
 from actors.elves.redistribution import Wanted, plan
 from events.agents import AgentAdded, AgentIntentSet, AgentJoined, AgentLeft, AgentRevoked
-from events.decisions import ClearAlert, Decided, ProposeMove
+from events.decisions import AssignTask, ClearAlert, Decided, ProposeMove
 from events.envelope import Recorded
 from events.event import Event
 from events.observations import Sampled
@@ -45,6 +54,7 @@ class BalanceState(Struct):
     pools: workers.PoolsState = field(default_factory=workers.blank)
     moved: overflow.Overflow = field(default_factory=overflow.Overflow)
     ticked: bool = False
+    shares: Shares | UnsetType = UNSET
 
 
 class BalanceElf:
@@ -84,6 +94,8 @@ class BalanceElf:
         """See `Policy.fold`."""
         now, body = view.timeline.now, event.body
         state.dispatch.apply(event, now, view.timeline.epoch, view.settings)
+        if view.settings.distribution.canary:
+            _serve(state, event, view)
         workers.fold(state.pools, event, view)
         overflow.fold(state.moved, event, now)
         state.ticked = isinstance(body, Sampled)
@@ -107,17 +119,17 @@ class BalanceElf:
 
     def _for_agents(self, state: BalanceState, view: View) -> list[Draft]:
         dispatch, now = state.dispatch, view.timeline.now
-        policy = policy_of(dispatch, view.settings.distribution)
-        board = board_of(dispatch, policy)
+        board = table_of(state, view)
         board.refresh(now)
         drafts = [given_up(dispatch.tasks[key]) for key in board.spent[:BATCH]]
         try:
             drafts.extend(moves(board, state.wanted, BATCH - len(drafts), now))
-            while len(drafts) < BATCH and (pick := board.pick(now)):
-                drafts.append(assignment(board, policy, pick, now))
+            while len(drafts) < BATCH and (picked := board.pick(now)):
+                side, pick = picked
+                drafts.append(assignment(side.board, side.policy, pick, now, side.tried))
                 board.reserve(pick)
             if state.ticked:
-                drafts.extend(self._redistribute(state, board, policy, view))
+                drafts.extend(self._redistribute(state, board.board, board.sides[0].policy, view))
                 drafts.extend(self._unplaced(board, view))
         finally:
             board.restore()
@@ -127,7 +139,7 @@ class BalanceElf:
         """See `Policy.due`: retries, delayed tasks, claims that are overdue, agents that may take more again."""
         if not state.dispatch.tasks:
             return 0
-        board = board_of(state.dispatch, policy_of(state.dispatch, view.settings.distribution))
+        board = table_of(state, view)
         board.refresh(view.timeline.now)
         return board.wakes(view.timeline.now)
 
@@ -140,11 +152,12 @@ class BalanceElf:
         for move in plan(board, limit, view.timeline.now):
             yield proposal(move, limit)
 
-    def _unplaced(self, board: Board, view: View) -> Iterator[Draft]:
+    def _unplaced(self, table: Table, view: View) -> Iterator[Draft]:
         """Alert where tasks that nobody may take have waited for half of their time."""
         now, steps = view.timeline.now, view.settings.limits.renotify_s
         waiting: dict[str, list[Task]] = {}
-        for key in board.unplaced():
+        board = table.board
+        for key in table.unplaced():
             task = board.ledger.tasks[key]
             if now - task.at >= (board.deadline(task) - task.at) // 2:
                 waiting.setdefault(task.queue, []).append(task)
@@ -162,6 +175,27 @@ class BalanceElf:
                     text=f"every task of {queue} has an agent that may take it",
                     inputs={},
                 )
+
+
+def table_of(state: BalanceState, view: View) -> Table:
+    """Return where tasks and agents meet: the policy in force, beside it the one that is being tried."""
+    settings = view.settings.distribution
+    policy = policy_of(state.dispatch, settings)
+    candidate = candidate_of(state.dispatch, settings)
+    return Table.of(state.dispatch, policy, settings.canary, candidate, state.shares or None)
+
+
+def _serve(state: BalanceState, event: Recorded, view: View) -> None:
+    """Count what the tasks of either side get of the agents' time."""
+    canary, body = view.settings.distribution.canary, event.body
+    if not canary:
+        return
+    if not state.shares or state.shares.decision != canary.decision:
+        state.shares = Shares(canary.decision)
+    if isinstance(body, Decided) and isinstance(body.action, AssignTask) and body.mode == "act":
+        task = state.dispatch.tasks.get(f"{body.action.queue}/{body.action.task}")
+        if task and body.epoch == view.timeline.epoch:
+            state.shares.served(state.dispatch, canary, task)
 
 
 def want(state: BalanceState, move: ProposeMove, now: int) -> None:

@@ -4,7 +4,7 @@ It holds nothing that is not in the ledger: made anew from it at any time it giv
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -74,10 +74,14 @@ class Policy(Protocol):
 
 
 class Board:
-    """See the module. `pick` changes nothing: asked again it says the same."""
+    """See the module. `pick` changes nothing: asked again it says the same.
 
-    def __init__(self, ledger: Ledger, policy: Policy) -> None:
+    It gives out the tasks that it `wants`, which is asked of their keys.
+    """
+
+    def __init__(self, ledger: Ledger, policy: Policy, wants: Callable[[str], bool] = lambda _: True) -> None:
         self.ledger, self.policy = ledger, policy
+        self._wants = wants
         self.seats = Seats()
         self.lanes = Lanes(lambda size, came: policy.value(self, size, came))
         self.spent: list[str] = []
@@ -233,7 +237,7 @@ class Board:
         if key in self.spent:
             self.spent.remove(key)
         task = self.ledger.tasks.get(key)
-        if task is None or key in self._reserved:
+        if task is None or key in self._reserved or not self._wants(key):
             return
         if task.state == "waiting":
             if task.ready > now:
@@ -278,7 +282,7 @@ class Board:
         late: list[str] = []
         for key in self.ledger.held()[name]:
             task = self.ledger.tasks[key]
-            if task.state != "assigned" or key in self._reserved:
+            if task.state != "assigned" or key in self._reserved or not self._wants(key):
                 continue
             due = 0 if agent.intent != "run" else max(record.freed_at, task.assigned_at) + CLAIM_US
             if due <= now:
