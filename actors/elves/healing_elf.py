@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from actors.elves import Draft, View
 from actors.elves.agent_care import agent_care, agent_times
+from actors.elves.worker_brake import brake_alarms, braked
 from actors.elves.worker_care import worker_alarms, worker_care
 from events.agents import AgentIntentSet, AgentJoined, AgentLeft
 from events.decisions import (
@@ -29,6 +30,7 @@ from events.settings import RestartSettings, SettingsAdopted
 from projections.ailments import Ailments
 from projections.care import Care
 from projections.health import Health, memory_percent
+from projections.suspicion import Suspicion
 from projections.units import SECOND, Unit, Units, worker_of
 
 TICKS = 2
@@ -51,6 +53,7 @@ class HealingState(Struct):
     scaled_at: int = 0
     care: Care = field(default_factory=Care)
     ailments: Ailments = field(default_factory=Ailments)
+    suspicion: Suspicion = field(default_factory=Suspicion)
 
 
 class HealingElf:
@@ -90,6 +93,9 @@ class HealingElf:
         state.units.apply(event, view.timeline.now, view.settings)
         state.health.apply(event, view.timeline.now, state.units, view.settings)
         state.ailments.apply(event, view.timeline.now, state.units, view.settings)
+        state.suspicion.apply(
+            event, view.timeline.now, state.units, state.health, state.ailments, view.settings
+        )
         state.care.apply(event, view.timeline.now, view.timeline.epoch, view.settings)
         match event.body:
             case Decided(action=ScalePool()):
@@ -111,6 +117,8 @@ class HealingElf:
                 drafts.extend(self._living(unit, state, view))
             elif wanted(unit, state.units, view):
                 drafts.extend(self._missing(unit, state, view))
+        drafts = braked(drafts, state.units, state.suspicion, view)
+        drafts.extend(brake_alarms(state.suspicion, state.units, view))
         drafts.extend(worker_alarms(state.units, state.ailments, view))
         drafts.extend(agent_care(state.care, view))
         return drafts

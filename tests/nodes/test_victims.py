@@ -1,6 +1,7 @@
 """Workers that live and do not get on: each is named rightly, evidence is kept, what is well is left alone."""
 
 import json
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,13 +18,18 @@ LIMITS = "[limits]\nstall_s = 2\nevidence_gap_s = 1.5\n"
 
 def forest(names: tuple[str, ...], timeout_s: float = 60.0) -> str:
     """Return a queue and a pool of one for each kind of task."""
-    folder = ROOT / "tests" / "victims"
+    folder = ROOT / "tests" / "handlers"
     tables = (
         f'[[queue]]\nname = "{name}"\ntimeout_s = {timeout_s}\n[[worker]]\nname = "{name}"\nqueue = "{name}"\n'
-        f'call = "tasks:{name}"\ncwd = "{folder}"\nstop_wait_s = 1\n'
+        f'call = "ailing:{name}"\ncwd = "{folder}"\nstop_wait_s = 1\n'
         for name in names
     )
     return LIMITS + "".join(tables)
+
+
+def all_fine(node: RealNode, name: str, _: object) -> bool:
+    """Tell whether all fine tasks of a pool are done."""
+    return len(node.all(TaskFinished, queue=name)) == FINE
 
 
 async def begin(node: RealNode, names: tuple[str, ...]) -> None:
@@ -32,10 +38,7 @@ async def begin(node: RealNode, names: tuple[str, ...]) -> None:
         await node.saw(WorkerReady, unit=name, seconds=60)
         await node.submit(name, [(f"{name}-{number}", "fine") for number in range(FINE)])
     for name in names:
-        done = FINE
-        await node.wait(
-            lambda _, name=name: len(node.all(TaskFinished, queue=name)) == done, 60, "fine tasks"
-        )
+        await node.wait(partial(all_fine, node, name), 60, "fine tasks")
         await node.submit(name, [(f"{name}-bad", "bad")])
 
 
@@ -61,7 +64,8 @@ async def test_locks_and_loops_are_proven_by_two_looks_and_end_in_a_restart(tmp_
             await node.saw(WorkerStarted, decision.position, unit=name, generation=2, seconds=30)
             await node.saw(EffectVerified, decision=decision.id, seconds=30)
             first, second = evidence(node, name)[:2]
-            assert first.looks[0].stacks and first.pid == second.pid
+            assert first.looks[0].stacks
+            assert first.pid == second.pid
             assert json.loads((node.data / first.file).read_bytes())["tasks"] == [f"{name}-bad"]
         assert {body.rule for _, body in node.all(Decided, elf="healing")} <= {
             "start",
