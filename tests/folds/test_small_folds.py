@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, strategies
 from hypothesis import settings as profile
 
-from events.codec import decode, encode
+from events.codec import canonical, decode, encode
 from events.decisions import ClearAlert, ContinueUnit, Decided, Defer, RaiseAlert, StartUnit
 from events.envelope import Recorded
 from events.event import Event
 from events.log import envelope
 from events.observations import LeaseTaken, NodeStopping, QueueSample, Sampled
 from events.outcomes import EffectFailed, EffectVerified
+from events.proposals import ProposalApproved
 from events.settings import ManaSettings, Settings
 from events.subjects import subject_of
 from events.tasks import (
@@ -172,6 +174,30 @@ def test_an_act_stands_until_its_own_outcome_and_words_stand_for_fifteen_minutes
     assert not standing.waits("r", "a", 500)
     standing.note(at(4, start, id="d2"), start, 500)
     assert standing.deferred == {}
+
+
+def test_what_was_said_lapses_and_a_snapshot_forgets_no_other_advice_than_the_fold_itself() -> None:
+    standing = Standing()
+    for number in range(2000):
+        words = decided(ContinueUnit(generation=1), mode="advise", target=f"t{number}")
+        standing.note(at(number, words, id=f"d{(number * 7919) % 2003}"), words, number * SECOND)
+        later = decided(Defer(wanted="restart_unit", until=(number + 10) * SECOND), target=f"t{number}")
+        standing.note(at(number, later), later, number * SECOND)
+        if number % 97 == 0:
+            # A snapshot keeps no order of keys.
+            standing = msgspec.json.decode(canonical(standing), type=Standing)
+    assert len(standing.advised) == 200
+    assert len(standing.said) < 900 + 256
+    assert len(standing.deferred) < 10 + 256
+    assert all(standing.repeats("r", f"t{number}", 2000 * SECOND) for number in range(1101, 2000))
+    for number in (1799, 1800):
+        standing.answer(
+            ProposalApproved(
+                decision=f"d{(number * 7919) % 2003}", elf="healing", rule="r", about=f"t{number}"
+            ),
+            2000 * SECOND,
+        )
+    assert [standing.may("r", f"t{number}", 2000 * SECOND) for number in (1799, 1800)] == [False, True]
 
 
 def test_forest_time_is_what_the_lease_holder_wrote_and_never_goes_back() -> None:
