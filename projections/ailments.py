@@ -55,11 +55,11 @@ class Ailments(Struct):
     queues: Queues = field(default_factory=Queues)
 
     def get(self, name: str) -> Ailment:
-        """Return a unit's."""
-        found = self.units.get(name)
-        if found is None:
-            found = self.units[name] = Ailment()
-        return found
+        """Return a unit's; a blank one where nothing was seen of it."""
+        return self.units.get(name) or Ailment()
+
+    def _own(self, name: str) -> Ailment:
+        return self.units.setdefault(name, Ailment())
 
     def apply(self, event: Recorded, now: int, units: Units, settings: Settings) -> None:
         """Fold one event. Call after the units have folded it."""
@@ -73,21 +73,21 @@ class Ailments(Struct):
             case WorkerStartOrdered(unit=name, generation=generation):
                 self.units[name] = Ailment(generation)
             case EvidenceTaken(unit=name, generation=generation, kind="stalled", looks=looks) as taken:
-                ailment = self.get(name)
+                ailment = self._own(name)
                 if looks and ailment.generation == generation and ailment.begun:
                     ailment.looks.append(Look(now, looks[0], taken.source, taken.file))
                     del ailment.looks[:-2]
             case Decided(action=TakeEvidence(kind="stalled"), mode="act", target=name):
-                ailment = self.get(name)
+                ailment = self._own(name)
                 ailment.asked += 1
                 ailment.asked_at = now
             case Decided(action=ContinueUnit(), mode="act", target=name):
                 # What was seen before says nothing about what it does from now on.
-                ailment = self.get(name)
+                ailment = self._own(name)
                 ailment.asked = 0
                 ailment.looks.clear()
             case Decided(action=TellUnit(verb=verb), mode="act", target=name):
-                ailment = self.get(name)
+                ailment = self._own(name)
                 ailment.told.append(verb)
                 if verb == "renew":
                     ailment.renewed_at = now
@@ -96,11 +96,16 @@ class Ailments(Struct):
 
     def limit_ms(self, worker: WorkerSettings, settings: Settings) -> int:
         """Return after how long a task of this pool has lasted too long."""
-        usual = self.queues.get(worker.queue).p99_ms()
-        return max(round(settings.limits.stall_s * 1000), _TIMES * usual)
+        queue = self.queues.queues.get(worker.queue)
+        return max(round(settings.limits.stall_s * 1000), _TIMES * queue.p99_ms() if queue else 0)
+
+    def knows(self, queue: str) -> bool:
+        """Tell whether the usual time of a queue's tasks is known."""
+        found = self.queues.queues.get(queue)
+        return found is not None and len(found.services) >= KNOWN
 
     def _tick(self, unit: Unit, sign: Sign | None, now: int, settings: Settings) -> None:
-        ailment = self.get(unit.name)
+        ailment = self._own(unit.name)
         if ailment.generation != unit.generation:
             ailment = self.units[unit.name] = Ailment(unit.generation)
         if sign and sign.generation != unit.generation:

@@ -5,6 +5,7 @@ from msgspec import Struct
 from events.decisions import Decided, RestartUnit
 from events.envelope import Recorded
 from events.observations import Sampled
+from events.outcomes import WorkerStartOrdered
 from events.settings import Limits, Settings
 from projections.ailments import Ailments
 from projections.health import Health
@@ -41,6 +42,9 @@ class Suspicion(Struct):
                     if (recent := [at for at in times if at > now - _MINUTE])
                 }
                 self.kills.setdefault(pool, []).append(now)
+            case WorkerStartOrdered(unit=name):
+                # What was seen of the old process says nothing about the new one.
+                self.since.pop(name, None)
             case _:
                 return
 
@@ -64,7 +68,8 @@ class Suspicion(Struct):
                 continue
             groups[FOREST].append(name)
             groups.setdefault(unit.pool, []).append(name)
-            if health.get(name).silent or ailments.get(name).dry_since:
+            signs = health.signs.get(name)
+            if (signs and signs.silent) or ailments.get(name).dry_since:
                 suspect[name] = self.since.get(name, now)
         self.since = suspect
         for group, names in groups.items():

@@ -54,7 +54,7 @@ def _must_wait(
     limits, now = view.settings.limits, view.timeline.now
     pool = [one for one in units.units.values() if one.pool == unit.pool and one.generation]
     here = taken.get(unit.pool, 0)
-    away = here + sum(_is_away(one, view) for one in pool)
+    away = here + sum(_is_away(one, view) for one in pool if one is not unit)
     if away >= max(1, int(limits.unavailable_share * len(pool))):
         return True
     if _drains(draft):
@@ -73,7 +73,9 @@ def _drains(draft: Draft) -> bool:
 def _is_away(unit: Unit, view: View) -> bool:
     """Tell whether we took it away, or it has not come back yet."""
     effect = view.standing.effects.get(unit.name)
-    return (effect is not None and effect.do in _ENDING) or (unit.alive and not unit.ready)
+    return (effect is not None and effect.do in _ENDING) or (
+        unit.alive and not unit.ready and unit.restarts > 0
+    )
 
 
 def brake_alarms(suspicion: Suspicion, units: Units, view: View) -> Iterator[Draft]:
@@ -84,7 +86,11 @@ def brake_alarms(suspicion: Suspicion, units: Units, view: View) -> Iterator[Dra
         low = group not in suspicion.frozen
         if not high and view.alerts.find("shared_cause", group) is None:
             continue
-        sick = sorted(name for name in suspicion.since if group in (FOREST, units.get(name).pool))
+        sick = sorted(
+            name
+            for name in suspicion.since
+            if group == FOREST or (name in units.units and units.units[name].pool == group)
+        )
         facts: dict[str, Any] = {"suspects": len(sick), "first": sick[:10]}
         where = "of the forest" if group == FOREST else f"of {group}"
         yield from sound(

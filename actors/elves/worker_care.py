@@ -10,7 +10,7 @@ from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
 from actors.elves.worker_verdicts import Verdict, verdict
 from events.decisions import AnyAction, ContinueUnit, RestartUnit, TakeEvidence, TellUnit
-from projections.ailments import KNOWN, Ailment, Ailments
+from projections.ailments import Ailment, Ailments
 from projections.units import SECOND, Unit, Units, worker_of
 
 TICKS = 2
@@ -39,8 +39,7 @@ def found_in(unit: Unit, ailments: Ailments, view: View) -> Verdict | None:
         return None
     if ailment.generation != unit.generation:
         return None
-    known = len(ailments.queues.get(worker.queue).services) >= KNOWN
-    return verdict(ailment.looks, ailment.sign, view.settings.limits, known)
+    return verdict(ailment.looks, ailment.sign, view.settings.limits, ailments.knows(worker.queue))
 
 
 def worker_care(unit: Unit, ailments: Ailments, view: View) -> Iterator[Draft]:
