@@ -27,12 +27,17 @@ COMMANDS = (
     ("plan", "plan:plan", "List what elves propose or advise and nobody has answered yet."),
     ("approve", "plan:approve", "Say yes to a proposal or a piece of advice."),
     ("reject", "plan:reject", "Say no to a proposal or a piece of advice."),
+    ("mode", "controls:mode", "Say how far an elf, or one rule of it, may go: observe, advise or act."),
+    ("pause", "controls:pause", "Let every elf only observe (pause --all)."),
+    ("resume", "controls:resume", "Let every elf go on in its own mode (resume --all)."),
+    ("alert", "controls:alert", "Alerts: list the open ones, acknowledge or silence one."),
     (
         "knowledge",
         "knowledge:knowledge",
         "What was learnt: search it, show a record, add one (knowledge search|show|add).",
     ),
     ("replay", "replay:replay", "Decide everything again from the log and compare."),
+    ("tune", "tune:tune", "Search the log for a better distribution of tasks, judge it, propose it."),
     (
         "simulate",
         "simulate:simulate",

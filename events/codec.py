@@ -8,8 +8,9 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from events.agents import AgentEvent
-from events.analyses import DailyAnalysed
+from events.analyses import DailyAnalysed, TuningFound, TuningWithdrawn
 from events.authority import objection
+from events.controls import ControlEvent
 from events.decisions import Decided
 from events.envelope import Envelope, Malformed, RawEnvelope, Recorded, Unknown
 from events.event import Event, type_of
@@ -32,7 +33,10 @@ AnyEvent = (
     | ReminderEvent
     | JobEvent
     | ProposalEvent
+    | ControlEvent
     | DailyAnalysed
+    | TuningFound
+    | TuningWithdrawn
 )
 
 CATALOGUE: tuple[type[Event], ...] = tuple(

@@ -18,6 +18,7 @@ from events.agents import (
     HandedOver,
     PhaseEntered,
 )
+from events.controls import AlertAcknowledged, AlertSilenced, ModeSet
 from events.decisions import AssignTask, Decided
 from events.event import Event, type_of
 from events.jobs import (
@@ -154,8 +155,10 @@ def target_of(event: Event) -> str:
             return event.job
         case Notified():
             return event.channel
-        case ProposalApproved() | ProposalRejected():
+        case ProposalApproved() | ProposalRejected() | ModeSet():
             return event.elf
+        case AlertAcknowledged() | AlertSilenced():
+            return event.alert
         case KnowledgeAdded():
             return event.record
         case PublicationRequested() | PublicationOpened() | PublicationRefused():

@@ -2,10 +2,13 @@
 
 from msgspec import Struct, field
 
+from events.controls import AlertAcknowledged, AlertSilenced
 from events.decisions import AssignTask, Decided, Escalate, Notify, RaiseAlert, RestartAgent
 from events.envelope import Recorded
 from events.jobs import JobFinished, Notified
 from events.settings import Settings, SettingsAdopted
+from projections.alerts import Alerts
+from projections.timeline import Timeline
 
 ESCALATION = "escalation"
 # So many messages may wait for one channel; older ones are let go and counted.
@@ -29,9 +32,12 @@ class Outbox(Struct):
     settings: Settings = field(default_factory=lambda: Settings(node=""))
     waiting: dict[str, dict[str, Notice]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
+    alerts: Alerts = field(default_factory=lambda: Alerts({}))
 
     def apply(self, event: Recorded) -> None:
         """Fold one event; the position moves last."""
+        self.timeline.apply(event)
         match event.body:
             case SettingsAdopted(settings=settings):
                 self.settings = settings
@@ -39,6 +45,8 @@ class Outbox(Struct):
                 self.waiting = {name: left for name, left in self.waiting.items() if name in known}
             case Decided() as decided:
                 self._decided(event, decided)
+            case AlertAcknowledged() | AlertSilenced() as said if event.source.startswith("operator."):
+                self.alerts.answer(said, self.timeline.now)
             case JobFinished(to=to) as finished if to:
                 text = f"{finished.job}: {finished.tail}"
                 self._put(Notice(event.id, "report", event.time, text, finished.report), "", to)
@@ -51,6 +59,12 @@ class Outbox(Struct):
         self.position = event.position
 
     def _decided(self, event: Recorded, decided: Decided) -> None:
+        match decided.action:
+            case RaiseAlert(cause=cause) | Escalate(cause=cause):
+                if self.alerts.silent(cause, decided.target, self.timeline.now):
+                    return
+            case _:
+                pass
         topic, names = topic_of(decided, self.settings)
         if topic or names:
             self._put(Notice(event.id, topic, event.time, decided.text), topic, names)

@@ -4,13 +4,15 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from events.controls import AlertAcknowledged, AlertSilenced, ElvesPaused, ElvesResumed, ModeSet
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
 from events.settings import ElfSettings, Settings, SettingsAdopted, WorkerSettings
 from events.tasks import TaskSubmitted
 from projections.agent_rows import agent_rows
-from projections.alerts import Alerts
+from projections.alerts import Alert, Alerts
+from projections.controls import Controls
 from projections.dispatch import Dispatch
 from projections.health import memory_percent
 from projections.mana import Mana
@@ -47,6 +49,7 @@ class Status(Struct):
     standing: dict[str, Standing] = field(default_factory=dict)
     mana: dict[str, Mana] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
+    controls: Controls = field(default_factory=Controls)
     waiting: dict[str, dict[str, int]] = field(default_factory=dict)
     ends: dict[str, dict[str, int]] = field(default_factory=dict)
     arrivals: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -64,6 +67,11 @@ class Status(Struct):
         self._count(event, now)
         if isinstance(body, Decided):
             self._decided(event, body, now)
+        elif isinstance(body, AlertAcknowledged | AlertSilenced):
+            if event.source.startswith("operator."):
+                self.alerts.answer(body, now)
+        elif isinstance(body, ModeSet | ElvesPaused | ElvesResumed):
+            self.controls.apply(event)
         else:
             self._settled(event)
         self._flow(now)
@@ -123,17 +131,21 @@ class Status(Struct):
                 {"time": item.time / SECOND, "elf": item.elf, "text": item.text, "decision": item.decision}
                 for item in reversed(self.actions)
             ],
-            "alerts": [
-                {
-                    "cause": alert.cause,
-                    "target": alert.target,
-                    "severity": alert.severity,
-                    "text": alert.text,
-                    "opened": alert.opened / SECOND,
-                    "count": alert.count,
-                }
-                for _, alert in sorted(self.alerts.open.items())
-            ],
+            "alerts": [self._alert(alert) for _, alert in sorted(self.alerts.open.items())],
+            "paused": self.controls.paused,
+        }
+
+    def _alert(self, alert: Alert) -> dict[str, Any]:
+        silent = alert.silent_until > self.timeline.now
+        return {
+            "cause": alert.cause,
+            "target": alert.target,
+            "severity": alert.severity,
+            "text": alert.text,
+            "opened": alert.opened / SECOND,
+            "count": alert.count,
+            "acknowledged": alert.acknowledged,
+            "silent_until": alert.silent_until / SECOND if silent else None,
         }
 
     def _pool(self, worker: WorkerSettings) -> dict[str, Any]:
@@ -221,7 +233,9 @@ class Status(Struct):
         mana = self.mana.get(elf.name)
         return {
             "name": elf.name,
-            "mode": elf.mode,
+            "mode": self.controls.of(elf),
+            "rules": self.controls.rules(elf),
+            "set": self.controls.modes.get(elf.name),
             "mana": mana.level if mana else elf.mana.start,
             "doing": doing,
             "deferred": waits,

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from events.decisions import AnyAction, Candidate
 from events.envelope import Recorded
 from events.event import Event
 from events.settings import Settings
 from projections.alerts import Alerts
+from projections.controls import Controls
 from projections.standing import Standing
 from projections.timeline import Timeline
 
@@ -39,6 +40,7 @@ class View(Struct):
     settings: Settings
     alerts: Alerts
     standing: Standing
+    controls: Controls = field(default_factory=Controls)
 
 
 S = TypeVar("S", bound=Struct)

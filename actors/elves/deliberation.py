@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from actors.elves import Draft, Policy, View
+from actors.elves.price import priced
 from events.codec import canonical
+from events.controls import AlertAcknowledged, AlertSilenced, ElvesPaused, ElvesResumed, ModeSet
 from events.decisions import ClearAlert, Decided, Defer, Mode
 from events.envelope import Recorded
 from events.outcomes import EffectFailed, EffectVerified
@@ -24,8 +26,22 @@ S = TypeVar("S", bound=Struct)
 RESERVE = 20
 # Most events are those of tasks and are none of these.
 _CONCERNING = frozenset(
-    {SettingsAdopted, Decided, EffectVerified, EffectFailed, ProposalApproved, ProposalRejected}
+    {
+        SettingsAdopted,
+        Decided,
+        EffectVerified,
+        EffectFailed,
+        ProposalApproved,
+        ProposalRejected,
+        ModeSet,
+        ElvesPaused,
+        ElvesResumed,
+        AlertAcknowledged,
+        AlertSilenced,
+    }
 )
+# After these words of a person every elf looks up, whatever else it looks up at.
+_CONTROLS = frozenset({ModeSet, ElvesPaused, ElvesResumed})
 
 
 class Mind(Struct, Generic[S]):
@@ -75,6 +91,10 @@ def _take(policy: Policy[S], mind: Mind[S], event: Recorded) -> None:
                 mind.mana.refund(effect.cost, elf_settings(view.settings, policy.name).mana)
         case ProposalApproved() | ProposalRejected() if event.source.startswith("operator."):
             view.standing.answer(body, now)
+        case AlertAcknowledged() | AlertSilenced() if event.source.startswith("operator."):
+            view.alerts.answer(body, now)
+        case ModeSet() | ElvesPaused() | ElvesResumed():
+            view.controls.apply(event)
         case _:
             return
 
@@ -90,7 +110,7 @@ def deliberate(policy: Policy[S], mind: Mind[S], trigger: int) -> list[Decided]:
     kept: list[tuple[Draft, Mode]] = []
     left = Mana(mind.mana.units, mind.mana.at_ms)
     for draft in drafts:
-        chosen = _admit(draft, elf, mind, left)
+        chosen = _admit(priced(draft, mind.view), elf, mind, left)
         if chosen is not None:
             kept.append(chosen)
     return [
@@ -103,7 +123,7 @@ def _admit(draft: Draft, elf: ElfSettings, mind: Mind[S], left: Mana) -> tuple[D
     """Apply repetition, mode and mana to one draft; None when there is nothing new to say."""
     now = mind.view.timeline.now
     standing = mind.view.standing
-    mode = elf.rules.get(draft.rule, "advise" if draft.advice and elf.mode == "act" else elf.mode)
+    mode = mind.view.controls.mode(elf, draft.rule, draft.advice)
     if mode == "advise" and standing.may(draft.rule, draft.target, now):
         # A person said yes to this very advice; it is decided anew on what is true now.
         mode = "act"
@@ -191,7 +211,7 @@ def decode_mind(policy: Policy[S], data: bytes) -> Mind[S]:
 
 def is_trigger(policy: Policy[Any], event: Recorded) -> bool:
     """Tell whether the elf looks up at this event."""
-    return type(event.body) in policy.triggers
+    return type(event.body) in policy.triggers or type(event.body) in _CONTROLS
 
 
 def due_of(policy: Policy[S], mind: Mind[S]) -> int:

@@ -119,6 +119,7 @@ class _Stricter(FlowElf):
                     msgspec.structs.replace(view.settings, limits=limits),
                     view.alerts,
                     view.standing,
+                    view.controls,
                 ),
             )
         )

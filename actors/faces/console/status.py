@@ -110,10 +110,17 @@ def _print_elves(page: dict[str, Any], lang: Language) -> None:
     print()
     headings = [say(word, lang) for word in ("elf", "mode", "mana", "deferred", "doing")]
     rows = [
-        [elf["name"], say(elf["mode"], lang), elf["mana"], elf["deferred"], elf["doing"]]
-        for elf in page["elves"]
+        [elf["name"], mode_of(elf, lang), elf["mana"], elf["deferred"], elf["doing"]] for elf in page["elves"]
     ]
     show_table(headings, rows, numbers=(2, 3))
+    if page["paused"]:
+        print(say("all elves only observe", lang))
+
+
+def mode_of(elf: dict[str, Any], lang: Language) -> str:
+    """Return an elf's mode and those of its rules that differ."""
+    rules = [f"{rule} {say(mode, lang)}" for rule, mode in elf["rules"].items() if mode != elf["mode"]]
+    return f"{say(elf['mode'], lang)} ({', '.join(rules)})" if rules else say(elf["mode"], lang)
 
 
 def _print_news(page: dict[str, Any], lang: Language) -> None:
@@ -122,12 +129,22 @@ def _print_news(page: dict[str, Any], lang: Language) -> None:
         for alert in page["alerts"]:
             print(
                 f"  {_moment(alert['opened'])}  {alert['severity']}  {alert['cause']} {alert['target']}"
-                f"  {alert['text']}"
+                f"  {alert['text']}{_known(alert, lang)}"
             )
     if page["actions"]:
         print(f"\n{say('actions', lang)}")
         for action in page["actions"][:10]:
             print(f"  {_moment(action['time'])}  {action['elf']}  {action['text']}  [{action['decision']}]")
+
+
+def _known(alert: dict[str, Any], lang: Language) -> str:
+    state = alert_state(alert)
+    return "" if state == "open" else f"  ({say(state, lang)})"
+
+
+def alert_state(alert: dict[str, Any]) -> str:
+    """Return what people said of an open alert."""
+    return "silent" if alert["silent_until"] else "acknowledged" if alert["acknowledged"] else "open"
 
 
 def _moment(seconds: float) -> str:
@@ -140,16 +157,16 @@ def mana(*, json: bool = False, lang: Language | None = None, where: WhereOption
     Parameters
     ----------
     json
-        Print {"mana_total", "elves": [...]}.
+        Print {"mana_total", "paused", "elves": [...]}.
     lang
         en or ja.
     """
     page = asyncio.run(ask_status(where.place()))
     if json:
-        show_json({"mana_total": page["mana_total"], "elves": page["elves"]})
+        show_json({key: page[key] for key in ("mana_total", "paused", "elves")})
         return Exit.FINE
     choice = language(lang)
     headings = [say(word, choice) for word in ("elf", "mana", "mode", "deferred")]
-    rows = [[elf["name"], elf["mana"], say(elf["mode"], choice), elf["deferred"]] for elf in page["elves"]]
+    rows = [[elf["name"], elf["mana"], mode_of(elf, choice), elf["deferred"]] for elf in page["elves"]]
     show_table(headings, [*rows, [say("total", choice), page["mana_total"], "", ""]], numbers=(1, 3))
     return Exit.FINE

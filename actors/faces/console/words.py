@@ -90,6 +90,11 @@ _JA = {
     "backoff": "再起動待ち",
     "exited": "終了",
     "stopping": "停止中",
+    "acknowledged": "確認済",
+    "silent": "通知停止",
+    "open": "発生中",
+    "all elves only observe": "全エルフは観察のみ",
+    "text": "内容",
 }
 
 
