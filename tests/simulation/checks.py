@@ -124,5 +124,9 @@ def _folds_agree(made: World) -> None:
 
 def _one_at_a_time(standing: Standing, decided: Decided, position: int) -> None:
     does = str(decided.action.__struct_config__.tag)
-    if does.endswith("_unit") and does != "quarantine_unit" and standing.busy(decided.target):
+    if (
+        does.endswith("_unit")
+        and does not in ("quarantine_unit", "tell_unit")
+        and standing.busy(decided.target)
+    ):
         raise Broken(f"a second act on {decided.target} at {position} while {standing.effects}")
