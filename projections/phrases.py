@@ -52,6 +52,14 @@ ENGLISH = {
     "effect_failed": "{choice} for {target} did not work{detail}",
     "stale": "its epoch {epoch} was over: nobody acts on it",
     "no_outcome": "nothing came of it yet",
+    "distribution": "How tasks are given to agents, and why: {count} word(s) of people about tuning",
+    "distribution_adopted": "in force from here on ({origin}): {it}{trial}",
+    "on_trial": "; {it} is tried on {share:.0%} of the tasks",
+    "tuning_found": "{source} had {policy} judged on {tasks} tasks: it saves {gain:.1%} of the mean response time"
+    " ({low:.1%} to {high:.1%}) against {now_policy}",
+    "tuning_withdrawn": "{source} took back what tuning adopted",
+    "proposal_approved": "{source} approved {decision}",
+    "proposal_rejected": "{source} rejected {decision}",
     "earlier": "{count} earlier line(s) left out",
 }
 
@@ -105,6 +113,14 @@ JAPANESE = {
     "effect_failed": "{target} への {choice} は失敗{detail}",
     "stale": "エポック {epoch} は終わっており、誰も実行しない",
     "no_outcome": "まだ結果なし",
+    "distribution": "エージェントへのタスク配分とその理由(調整についての発言 {count} 件)",
+    "distribution_adopted": "ここから有効({origin}):{it}{trial}",
+    "on_trial": "、{it} を {share:.0%} のタスクで試行",
+    "tuning_found": "{source} が {policy} を {tasks} 件のタスクで評価:平均応答時間を {now_policy} より {gain:.1%} 短縮"
+    "({low:.1%}~{high:.1%})",
+    "tuning_withdrawn": "{source} が調整による設定を取り下げ",
+    "proposal_approved": "{source} が {decision} を承認",
+    "proposal_rejected": "{source} が {decision} を却下",
     "earlier": "これより前の {count} 行は省略",
 }
 

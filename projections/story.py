@@ -36,7 +36,13 @@ class Story(Struct, frozen=True):
 def story(query: Query, id: str, language: str = "en") -> Story | None:
     """Tell of a task, a unit or pool, an agent, or a decision by its id or a unique prefix; None if unknown."""
     teller = _Teller(query, LANGUAGES.get(language, LANGUAGES["en"]))
-    return teller.task(id) or teller.worker(id) or teller.agent(id) or teller.decision(id)
+    return (
+        teller.task(id)
+        or teller.worker(id)
+        or teller.agent(id)
+        or teller.distribution(id)
+        or teller.decision(id)
+    )
 
 
 class _Teller:
@@ -99,6 +105,25 @@ class _Teller:
         lines += [self._effect_line(row) for row in self._query(_EFFECTS_ABOUT, [id])]
         lines += [self._task_line(row) for row in self._query(_TASKS_OF_AGENT, [id])]
         return Story("agent", id, self.say("agent", **found[0]), self._last(_in_order(lines)))
+
+    def distribution(self, id: str) -> Story | None:
+        """Why tasks are given out as they are: settings, what tuning found, answers, trials and their ends."""
+        if id != "distribution":
+            return None
+        lines = [self._settings_line(row) for row in self._query(_DISTRIBUTIONS, [])]
+        found = [row | _read(row["body"]) for row in self._query(_TUNINGS, [])]
+        lines += [self.line(row, str(row["type"])) for row in found]
+        for row in self._query(_DECISIONS_ABOUT, [id]):
+            lines += self._verdict(row)
+        lines += [self._effect_line(row) for row in self._query(_EFFECTS_ABOUT, [id])]
+        lines = _in_order(lines)
+        return Story("distribution", id, self.say("distribution", count=len(found)), self._last(lines))
+
+    def _settings_line(self, row: dict[str, Any]) -> Line:
+        it = _read(row["distribution"])
+        canary = it.get("canary")
+        trial = self.say("on_trial", it=_policy(canary), share=canary["share"]) if canary else ""
+        return self.line(row, "distribution_adopted", it=_policy(it), trial=trial)
 
     def decision(self, id: str) -> Story | None:
         """One decision with all that it rests on."""
@@ -210,6 +235,11 @@ def _read(body: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _policy(it: dict[str, Any]) -> str:
+    own = ", ".join(f"{name} {value:g}" for name, value in sorted(it.get("parameters", {}).items()))
+    return f"{it['policy']} ({own})" if own else str(it["policy"])
+
+
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
@@ -293,6 +323,18 @@ _DECISIONS_ABOUT = """
 SELECT seq, epoch_us(time) AS time, elf, kind, target, choice, text, policy, version, mode, mana_cost,
        epoch, stale
 FROM decisions WHERE target = ? ORDER BY seq
+"""
+_DISTRIBUTIONS = """
+SELECT seq, epoch_us(time) AS time, source, json_extract_string(body, '$.origin') AS origin,
+       json_extract_string(body, '$.settings.distribution') AS distribution
+FROM events WHERE type = 'settings_adopted'
+QUALIFY distribution IS DISTINCT FROM lag(distribution) OVER (ORDER BY seq) ORDER BY seq
+"""
+_TUNINGS = """
+SELECT seq, epoch_us(time) AS time, source, type, body FROM events
+WHERE type IN ('tuning_found', 'tuning_withdrawn') OR (type IN ('proposal_approved', 'proposal_rejected')
+    AND json_extract_string(body, '$.about') = 'distribution')
+ORDER BY seq
 """
 _DECISIONS_ON = "SELECT id FROM decisions WHERE trigger = ? AND target = ? ORDER BY seq"
 _EFFECTS = """

@@ -1,0 +1,99 @@
+"""Tuning on a running node: a harmful setting, adopted on request, is taken back while it is on trial."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from events.analyses import TuningFound
+from events.decisions import AdoptDistribution, AssignTask, Decided
+from events.outcomes import EffectVerified
+from events.settings import SettingsAdopted
+from events.tasks import TaskFinished, TaskSubmitted
+from tests.nodes.test_agents import console, forest, submit
+from tests.real_agent import RealAgent, agents
+from tests.real_node import RealNode, real_node
+
+SHORT, LONG = 0.0, 4.0
+
+
+def mixed(name: str, short: int, long: int) -> list[TaskSubmitted]:
+    """Return tasks of two kinds, the long ones evenly among the short ones."""
+    every = short // long + 1
+    return [
+        TaskSubmitted(
+            task=f"{name}{number}",
+            queue="q",
+            kind="long" if number % every == 0 else "short",
+            payload={"takes": LONG if number % every == 0 else SHORT},
+        )
+        for number in range(short + long)
+    ]
+
+
+def adopted(node: RealNode, step: str) -> Decided | None:
+    """Return what was decided about the distribution."""
+    for _, decided in node.all(Decided):
+        if isinstance(decided.action, AdoptDistribution) and decided.action.step == step:
+            return decided
+    return None
+
+
+def in_force(node: RealNode) -> list[tuple[str, str, dict[str, float], bool]]:
+    """Return origin, policy, parameters and whether something is on trial, in the order of adoption."""
+    return [
+        (body.origin, it.policy, it.parameters, bool(it.canary))
+        for _, body in node.all(SettingsAdopted)
+        if (it := body.settings.distribution)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story(tmp_path: Path) -> None:
+    async with real_node(tmp_path, forest("A", "B", "C", wip=1)) as node:
+        async with agents(*(RealAgent(node, name) for name in "ABC")):
+            await submit(node, mixed("w", 12, 6))
+            await node.wait(lambda _: len(node.all(TaskFinished)) >= 18, 60, "the sizes of both kinds")
+            words = ("--policy", "pull_best", "--set", "weight=0", "--share", "0.5", "--least", "25")
+            data = ("--data", str(node.data))
+            refused = await console("tune", *words, *data)
+            assert refused[0] == 5
+            assert "expected at least 200 tasks that agents ended, got 18" in refused[2]
+            code, out, err = await console(
+                "tune", *words, "--trial-s", "120", "--anyway", "--apply", "--json", *data
+            )
+            assert code == 0, err
+            assert json.loads(out)["approved"]
+            await node.wait(lambda _: adopted(node, "canary") and in_force(node)[-1][3], 30, "the trial")
+            await submit(node, mixed("t", 70, 28))
+            await node.wait(lambda _: adopted(node, "rollback"), 90, "the rollback")
+            back = adopted(node, "rollback")
+            assert back is not None
+            assert back.elf == "wisdom"
+            assert back.reason == "slower"
+            await node.wait(lambda _: not in_force(node)[-1][3], 10, "the old settings")
+            story = in_force(node)
+            _check_groups(node)
+        code, told, err = await console("why", "distribution", *data)
+        assert code == 0, err
+    assert [(origin, tried) for origin, _, _, tried in story] == [
+        ("file", False), ("tuning", True), ("tuning", False),
+    ]  # fmt: skip
+    assert story[-1][1:3] == story[0][1:3]
+    (found,) = [body for _, body in node.all(TuningFound)]
+    assert found.objections
+    assert found.parameters == {"weight": 0.0}
+    for words_told in ("is to be tried although", "approved", "is tried on 50%", "is taken back", "in force"):
+        assert words_told in told, told
+
+
+def _check_groups(node: RealNode) -> None:
+    """Both policies gave out tasks, and every decision says which."""
+    told = {
+        decided.inputs.get("canary")
+        for _, decided in node.all(Decided)
+        if isinstance(decided.action, AssignTask) and decided.target.startswith("t")
+    }
+    assert {True, False} <= told
+    assert sum(body.target == "distribution" for _, body in node.all(EffectVerified)) == 2
