@@ -49,7 +49,6 @@ def in_force(node: RealNode) -> list[tuple[str, str, dict[str, float], bool]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story(tmp_path: Path) -> None:
     async with real_node(tmp_path, forest("A", "B", "C", wip=1)) as node:
         async with agents(*(RealAgent(node, name) for name in "ABC")):
