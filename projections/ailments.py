@@ -46,6 +46,7 @@ class Ailment(Struct):
     dry_since: int = 0
     renewed_at: int = 0
     told: list[str] = field(default_factory=list)
+    examined: list[str] = field(default_factory=list)
 
 
 class Ailments(Struct):
@@ -77,7 +78,9 @@ class Ailments(Struct):
                 if looks and ailment.generation == generation and ailment.begun:
                     ailment.looks.append(Look(now, looks[0], taken.source, taken.file))
                     del ailment.looks[:-2]
-            case Decided(action=TakeEvidence(kind="stalled"), mode="act", target=name):
+            case Decided(action=TakeEvidence(kind=kind), mode="act", target=name) if kind != "stalled":
+                self._own(name).examined.append(kind)
+            case Decided(action=TakeEvidence(), mode="act", target=name):
                 ailment = self._own(name)
                 ailment.asked += 1
                 ailment.asked_at = now

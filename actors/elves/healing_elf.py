@@ -8,6 +8,8 @@ from msgspec import Struct, field
 
 from actors.elves import Draft, View
 from actors.elves.agent_care import agent_care, agent_times
+from actors.elves.leak import Leaks
+from actors.elves.memory_care import hurried, leak_alarms, leaking, swollen, unquiet
 from actors.elves.worker_brake import brake_alarms, braked
 from actors.elves.worker_care import worker_alarms, worker_care
 from events.agents import AgentIntentSet, AgentJoined, AgentLeft
@@ -29,7 +31,7 @@ from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from events.settings import RestartSettings, SettingsAdopted
 from projections.ailments import Ailments
 from projections.care import Care
-from projections.health import Health, memory_percent
+from projections.health import Health
 from projections.suspicion import Suspicion
 from projections.units import SECOND, Unit, Units, worker_of
 
@@ -37,7 +39,6 @@ TICKS = 2
 ALERT_COST = 1
 # An act on a unit that is proven not to progress disturbs nobody; one on a working unit does.
 PROVEN_COST = 1
-PLANNED_COST = 10
 SPAWN_GAP = 1 * SECOND
 BACKOFF_CAP_S = 300
 JITTER = 0.2
@@ -54,13 +55,14 @@ class HealingState(Struct):
     care: Care = field(default_factory=Care)
     ailments: Ailments = field(default_factory=Ailments)
     suspicion: Suspicion = field(default_factory=Suspicion)
+    leaks: Leaks = field(default_factory=Leaks)
 
 
 class HealingElf:
     """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
 
     Of workers that live and do not get on: stalled, deadlock, livelock, gil_held, blocked_io, not_pulling, zombies,
-    disk_sleep.
+    disk_sleep, leak; of all: shared_cause.
 
     Of agents: suspect, ping, down, recover, restart, verify, probation, promote, pause, black_hole, shared_cause.
     """
@@ -93,6 +95,7 @@ class HealingElf:
         state.units.apply(event, view.timeline.now, view.settings)
         state.health.apply(event, view.timeline.now, state.units, view.settings)
         state.ailments.apply(event, view.timeline.now, state.units, view.settings)
+        state.leaks.apply(event, view.timeline.now, state.units, view.settings)
         state.suspicion.apply(
             event, view.timeline.now, state.units, state.health, state.ailments, view.settings
         )
@@ -112,6 +115,7 @@ class HealingElf:
             unit = state.units.units[name]
             drafts.extend(self._recovered(unit, state, view))
             if view.standing.busy(name):
+                drafts.extend(hurried(unit, state.ailments, view))
                 continue
             if unit.alive:
                 drafts.extend(self._living(unit, state, view))
@@ -119,6 +123,7 @@ class HealingElf:
                 drafts.extend(self._missing(unit, state, view))
         drafts = braked(drafts, state.units, state.suspicion, view)
         drafts.extend(brake_alarms(state.suspicion, state.units, view))
+        drafts.extend(leak_alarms(state.leaks, state.units, view))
         drafts.extend(worker_alarms(state.units, state.ailments, view))
         drafts.extend(agent_care(state.care, view))
         return drafts
@@ -159,15 +164,13 @@ class HealingElf:
             text = f"has given no beat for {silent // 1000} s"
             facts |= {"beat_age_ms": silent, "ticks": signs.silent}
             yield _draft("not_responding", unit, action, "no_beat", text, facts, PROVEN_COST)
-        elif signs.swollen >= TICKS:
-            percent = memory_percent(unit, view.settings)
-            limit = view.settings.limits.memory_restart_percent
-            action = RestartUnit(generation=unit.generation, drain=True)
-            facts |= {"memory_percent": percent, "limit_percent": limit, "ticks": signs.swollen}
-            text = f"uses {percent} % of its memory limit, {limit:g} % is the line"
-            yield _draft("memory", unit, action, "memory_high", text, facts, PLANNED_COST)
+        elif signs.swollen:
+            yield from swollen(unit, signs.swollen, state.ailments, view)
+        elif leak := state.leaks.of(unit):
+            yield from leaking(leak, unit, state.ailments, view)
         else:
             yield from worker_care(unit, state.ailments, view)
+            yield from unquiet(unit, state.ailments, view)
 
     def _stopped(self, unit: Unit, state: HealingState, view: View, facts: dict[str, Any]) -> Iterable[Draft]:
         """A stopped process is continued once; if it is stopped again, somebody means it: a person is asked."""

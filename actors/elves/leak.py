@@ -22,7 +22,7 @@ from events.outcomes import EffectFailed
 from events.reminders import RequestAnswered
 from events.settings import Settings
 from projections.growth import Growth, Memory, Point
-from projections.units import Units, worker_of
+from projections.units import Unit, Units, worker_of
 
 Level = Literal["watch", "suspect", "confirmed"]
 
@@ -115,6 +115,12 @@ class Leaks(Struct):
                 watch.found = look(name, watch, memory, float(worker.memory_limit))
                 if watch.found:
                     watch.found = _raised(watch.found, watch, memory, bool(worker.queue), now)
+
+    def of(self, unit: Unit) -> Leak | None:
+        """Return what this living generation leaks, None for nothing."""
+        watch = self.watched.get(unit.name)
+        found = watch.found if watch else None
+        return found if found and found.generation == unit.generation else None
 
     def leaks(self) -> Iterable[Leak]:
         """Yield every unit that leaks now, of any level."""
