@@ -51,8 +51,8 @@ wip = 2
 restart = ["ssh", "cc01", "restart"]
 owner = "a person"
 [policy]
-distribution = "seed"
-parameters = { c = 0.02 }
+distribution = "pull_best"
+parameters = { weight = 0.9 }
 [[reminder]]
 worker = "a"
 when = "月曜 10:00"

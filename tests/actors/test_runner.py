@@ -332,6 +332,7 @@ async def test_quiet_and_resume_by_message(start: Start, client: Client, server:
         "in_flight",
         "n",
         "done",
+        "lasting",
         "failed",
         "state",
         "service_ms_p50",

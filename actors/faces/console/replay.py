@@ -21,7 +21,7 @@ def replay(
     elf: str = "",
     until: str = "",
     policy: str = "",
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False)] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=(), consume_multiple=False)] = None,
     json: bool = False,
     lang: Language | None = None,
     where: WhereOption = HERE,

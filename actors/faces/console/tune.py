@@ -31,7 +31,7 @@ def tune(
     *,
     days: int = 0,
     policy: str = "",
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False)] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=(), consume_multiple=False)] = None,
     count: int = 27,
     apply: bool = False,
     anyway: bool = False,
