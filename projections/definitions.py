@@ -17,6 +17,7 @@ VIEWS = (
     "views_agents.sql",
     "views_kpi.sql",
     "views_proposals.sql",
+    "views_learning.sql",
 )
 FILLED_BY = (
     "rows.py",

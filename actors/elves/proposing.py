@@ -1,14 +1,15 @@
 """The Wisdom elf's proposals: once a day the log is asked what it teaches, and people are asked whether to do it.
 
-Rules `weekly_pattern`, `error_condition`, `timeout`, `size` and `order`; of each and for each queue or pool at most one
-proposal is open. Where too little is known that is said once, with what is missing.
+Rules `weekly_pattern`, `error_condition`, `timeout`, `size` and `order`, and those of `rule_lessons`; of each and for
+each queue, pool or rule at most one proposal is open. Where too little is known that is said once, with what is
+missing.
 """
 
 from collections.abc import Iterable, Iterator
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
-from actors.elves import Draft, View
+from actors.elves import Draft, View, rule_lessons
 from actors.elves.learning import conditions, timeout
 from actors.elves.lessons import Lesson, Missing, sql
 from actors.elves.weekly import LEAST_WEEKS, Pattern, patterns, weeks_of
@@ -53,6 +54,7 @@ class ProposingState(Struct):
     quiet: dict[str, int] = {}
     silent: list[str] = field(default_factory=list)
     offered: dict[str, str] = {}
+    rules: rule_lessons.RulesState | UnsetType = UNSET
 
 
 def blank() -> ProposingState:
@@ -69,6 +71,10 @@ def fold(state: ProposingState, event: Recorded, view: View) -> None:
         state.workbook.apply(event, now, state.units, settings)
         state.yields.apply(event, now, state.units, state.queues, settings)
         return
+    if not state.rules and rule_lessons.begins(event):
+        state.rules = rule_lessons.RulesState()
+    if state.rules:
+        rule_lessons.fold(state.rules, event, view)
     state.units.apply(event, now, settings)
     state.queues.apply(event, now, settings)
     state.yields.apply(event, now, state.units, state.queues, settings)
@@ -119,6 +125,9 @@ def _lessons(state: ProposingState, view: View) -> Iterator[Ready]:
 
 def _drawn(state: ProposingState, view: View) -> Iterator[Ready]:
     yield from _weekly(state, view)
+    if state.rules:
+        for rule, target, lesson in rule_lessons.lessons(state.rules, view):
+            yield Ready(rule, target, lesson)
     servers = {queue.name: 0 for queue in view.settings.queues if queue.serve == "pull"}
     for worker in view.settings.workers:
         if worker.queue in servers:

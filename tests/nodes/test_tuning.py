@@ -44,7 +44,7 @@ def in_force(node: RealNode) -> list[tuple[str, str, dict[str, float], bool]]:
     return [
         (body.origin, it.policy, it.parameters, bool(it.canary))
         for _, body in node.all(SettingsAdopted)
-        if (it := body.settings.distribution)
+        for it in (body.settings.distribution,)
     ]
 
 

@@ -82,15 +82,8 @@ def tune(
         found = _found(choice, in_force, verdict, objections, share, trial_s, least)
         proposed, approved = asyncio.run(_propose(where, found, apply))
     if json:
-        show_json(
-            {
-                "choice": msgspec.to_builtins(choice),
-                "in_force": msgspec.to_builtins(in_force),
-                "verdict": msgspec.to_builtins(verdict),
-                "proposed": proposed,
-                "approved": approved,
-            }
-        )
+        told = {"choice": choice, "in_force": in_force, "verdict": verdict}
+        show_json({**msgspec.to_builtins(told), "proposed": proposed, "approved": approved})
     else:
         _show(verdict, choice, objections, proposed, approved)
     return Exit.FINE if proposed else Exit.NO
