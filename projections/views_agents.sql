@@ -104,7 +104,7 @@ FROM scored;
 -- Who did how much of what in each hour? `busy_s` is from claim to end, `response_s` the mean from submission to end of
 -- what was done. An attempt counts in the hour of its end.
 CREATE VIEW load_hours AS
-SELECT time_bucket(INTERVAL 1 HOUR, make_timestamp(time)) AS hour, if(agent, 'agent', 'worker') AS role, unit, queue,
+SELECT time_bucket(INTERVAL 1 HOUR, make_timestamp(time)) AS hour, CASE WHEN agent THEN 'agent' ELSE 'worker' END AS role, unit, queue,
        type, count(*) FILTER (what = 'finished') AS done, count(*) FILTER (what IN ('failed', 'died')) AS failed,
        sum(greatest(time - claimed, 0)) / 1e6 AS busy_s,
        avg(greatest(time - submitted, 0)) FILTER (what = 'finished') / 1e6 AS response_s

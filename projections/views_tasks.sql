@@ -8,20 +8,18 @@
 -- What was ever said of tasks, in one table? `what`: submitted, started, finished, failed, released, died, dropped,
 -- cancelled, moved, salvaged; times in microseconds. The columns are those of `task_asked`, `task_claim` and `task_end`.
 CREATE VIEW task_event AS
-SELECT position, time, 'submitted' AS what, task, queue, NULL::VARCHAR AS unit, NULL::BIGINT AS generation,
-       NULL::BIGINT AS pid, NULL::BIGINT AS attempt, NULL::BIGINT AS attempts, NULL::BIGINT AS claim, kind,
-       NULL::VARCHAR AS error, NULL::BIGINT AS service_ms, NULL::DOUBLE AS retry_in_s, priority, complexity, timeout_s,
-       parent, NULL::VARCHAR AS moved_to, NULL::VARCHAR AS reason, due, NULL::BIGINT AS deaths, NULL::BIGINT AS cleared,
-       NULL::BOOLEAN AS solo
-FROM task_asked
-UNION ALL
-SELECT position, time, 'started', task, queue, unit, generation, pid, attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, deaths, NULL, solo
-FROM task_claim
-UNION ALL
-SELECT position, time, what, task, queue, unit, generation, NULL, attempt, attempts, claim, kind, error, service_ms,
-       retry_in_s, NULL, NULL, NULL, NULL, moved_to, reason, NULL, deaths, cleared, NULL
-FROM task_end;
+SELECT position, time, what, task, queue, unit, generation, pid, attempt, attempts, claim, kind, error, service_ms,
+       retry_in_s, priority, complexity, timeout_s, parent, moved_to, reason, due, deaths, cleared, solo
+FROM (
+    SELECT position, time, 'submitted' AS what, task, queue, kind, priority, complexity, timeout_s, parent, due
+    FROM task_asked
+    UNION ALL BY NAME
+    SELECT position, time, 'started' AS what, task, queue, unit, generation, pid, attempt, deaths, solo FROM task_claim
+    UNION ALL BY NAME
+    SELECT position, time, what, task, queue, unit, generation, attempt, attempts, claim, kind, error, service_ms,
+           retry_in_s, moved_to, reason, deaths, cleared
+    FROM task_end
+);
 
 -- Which turn does each task event belong to? `named` is the claim that an end names itself: it counts only in that turn.
 -- A claim of a lease that its agent never had is 'foreign' and opens none.
@@ -29,8 +27,8 @@ CREATE VIEW task_history AS
 WITH moves AS (SELECT DISTINCT task FROM task_end WHERE what = 'moved'),
 said AS (
     SELECT position, 'submitted' AS what, task, queue, NULL::BIGINT AS claim FROM task_asked
-    UNION ALL SELECT position, if(legit, 'started', 'foreign'), task, queue, NULL FROM task_claim
-    UNION ALL SELECT position, what, task, queue, if(fenced, NULL, claim) FROM task_end
+    UNION ALL SELECT position, CASE WHEN legit THEN 'started' ELSE 'foreign' END, task, queue, NULL FROM task_claim
+    UNION ALL SELECT position, what, task, queue, CASE WHEN fenced THEN NULL ELSE claim END FROM task_end
 ),
 threads AS (
     SELECT e.position, e.what, e.task, e.queue, e.claim AS named,
@@ -61,7 +59,7 @@ ends AS (
     SELECT *, CASE WHEN close_seq IS NULL OR result_seq < close_seq THEN result END AS first_result FROM turns
 )
 SELECT task, thread, turn, queue, claimed,
-       CASE WHEN first_result = 'finished' THEN 'done' WHEN closing = 'died' THEN if(dropped, 'dropped', 'dead')
+       CASE WHEN first_result = 'finished' THEN 'done' WHEN closing = 'died' THEN CASE WHEN dropped THEN 'dropped' ELSE 'dead' END
             WHEN closing = 'cancelled' THEN 'cancelled' WHEN first_result = 'failed' THEN 'failed'
             WHEN first_result = 'released' OR NOT claimed THEN 'waiting' ELSE 'running' END AS state,
        CASE WHEN first_result = 'finished' THEN result_seq ELSE coalesce(close_seq, result_seq) END AS end_seq,

@@ -84,9 +84,9 @@ work AS (
 SELECT k.unit AS name, k.pool, CASE WHEN k.alive THEN k.g.pid END AS pid, k.g.generation AS generation,
        CASE WHEN k.alive AND b.choice = 'stop_unit' THEN 'stopping'
             WHEN k.alive AND b.choice = 'restart_unit' THEN 'restarting'
-            WHEN k.alive AND k.s.status IN ('T', 't') THEN if(w.intent = 'pause', 'paused', 'suspended')
+            WHEN k.alive AND k.s.status IN ('T', 't') THEN CASE WHEN w.intent = 'pause' THEN 'paused' ELSE 'suspended' END
             WHEN k.alive AND w.intent IN ('quiet', 'pause') THEN 'quiet'
-            WHEN k.alive THEN if(k.g.state = 'ready' OR k.queue IS NULL, 'running', 'starting')
+            WHEN k.alive THEN CASE WHEN k.g.state = 'ready' OR k.queue IS NULL THEN 'running' ELSE 'starting' END
             WHEN b.unit IS NOT NULL OR k.g.state = 'ordered' THEN 'starting'
             WHEN w.intent = 'stop' OR NOT k.configured THEN 'stopped'
             WHEN q.until > now.t AND q.seq > coalesce(w.rearmed, 0) THEN 'quarantined'
