@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shlex
+import shutil
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,18 @@ def split(command: str) -> tuple[str, ...]:
     if not words:
         raise ClientError("expected a command, got nothing; try --exec './work --fast'")
     return words
+
+
+def runnable(command: tuple[str, ...], cwd: Path) -> tuple[str, ...]:
+    """Return a command whose program is there: an agent that cannot start it would fail every task. Raises ClientError.
+
+    A program named with a path is looked for as the system will: from the folder in which the command runs.
+    """
+    program = command[0]
+    named = str(cwd.absolute() / program) if "/" in program else program
+    if shutil.which(named) is None:
+        raise ClientError(f"expected a program to run, got {program!r}; try --exec with the path of one")
+    return command
 
 
 def agent_credentials(name: str, path: Path) -> Credentials:

@@ -92,7 +92,7 @@ def read_scenario(path: Path) -> Scenario:
     try:
         return _Reader(said, path.absolute().parent).scenario()
     except ScenarioError as problem:
-        text = str(problem)
+        text = str(problem.args[0])
         raise ScenarioError(text if problem.args[1:] else f"{path}: {text}") from None
 
 

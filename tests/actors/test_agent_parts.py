@@ -12,7 +12,7 @@ from actors.accounts import authorization, move_store, shared_store
 from actors.agent_memory import Kept, Memory
 from actors.agent_outcome import outcome_of, stdin_of
 from actors.agent_progress import changed_files
-from actors.agent_spec import agent_credentials, split, take_state
+from actors.agent_spec import agent_credentials, runnable, split, take_state
 from actors.agent_watch import AgentWatch
 from actors.agent_words import AgentBeat, Canaried, Progress, Text
 from actors.blocks import folder_of
@@ -193,6 +193,19 @@ def test_a_command_is_split_once_and_never_given_to_a_shell() -> None:
     for wrong in ("", "   ", "'open"):
         with pytest.raises(ClientError, match="expected a command, got"):
             split(wrong)
+
+
+def test_a_command_that_is_not_there_is_refused_before_the_agent_joins(tmp_path: Path) -> None:
+    program = tmp_path / "work"
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(ClientError, match="expected a program to run"):
+        runnable(("./work", "--fast"), tmp_path)
+    program.chmod(0o755)
+    assert runnable(("./work", "--fast"), tmp_path) == ("./work", "--fast")
+    assert runnable((str(program),), Path("/")) == (str(program),)
+    assert runnable(("sh",), tmp_path) == ("sh",)
+    with pytest.raises(ClientError, match="try --exec"):
+        runnable(("no-such-program-anywhere",), tmp_path)
 
 
 def test_credentials_of_another_agent_are_refused(tmp_path: Path) -> None:

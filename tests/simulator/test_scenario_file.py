@@ -145,6 +145,7 @@ def test_what_is_wrong_is_said_in_one_line(
     line = Elf(capsys).no(2, "simulate", str(tmp_path / "scenario.toml"))
     assert expected in line
     assert "\n" not in line
+    assert line.startswith((str(tmp_path), "expected"))
     with pytest.raises(ScenarioError):
         read_scenario(tmp_path / "scenario.toml")
 

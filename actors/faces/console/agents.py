@@ -56,7 +56,7 @@ def run(
         A folder for what must outlive this program; by default beside the credentials.
     """
     from actors.agent_program import run_agent
-    from actors.agent_spec import AgentSpec, agent_credentials, split
+    from actors.agent_spec import AgentSpec, agent_credentials, runnable, split
 
     if wip < 1:
         raise Failure(f"expected --wip of at least 1, got {wip}")
@@ -70,7 +70,7 @@ def run(
         known = replace(known, url=where.nats)
     spec = AgentSpec(
         name=name,
-        command=split(exec),
+        command=runnable(split(exec), cwd),
         credentials=known,
         state=(state or path.parent / f"{path.stem}.state").absolute(),
         cwd=cwd.absolute(),
@@ -106,7 +106,9 @@ def add(name: str, /, *, json: bool = False, where: WhereOption = HERE) -> int:
         return Exit.FINE
     print(answer["path"])
     word = "has credentials" if answer["new"] else "had credentials already"
-    note(f"agent {name} {word}; on its machine: elf agent run {name} --cred {name}.json --exec 'COMMAND'")
+    note(
+        f"agent {name} {word}; on its machine: elf agent run {name} --cred agent-{name}.json --exec 'COMMAND'"
+    )
     return Exit.FINE
 
 
