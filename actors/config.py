@@ -70,6 +70,7 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "shared_over"): _SHARE,
     (Limits, "unavailable_share"): _SHARE,
     (Limits, "kill_gap_s"): _ABOVE_ZERO,
+    (Limits, "human_edit_s"): Meta(ge=0),
     (Limits, "learn_s"): _ABOVE_ZERO,
     # Runners beat every five seconds, and an age below ten is never written down.
     (Limits, "beat_lost_s"): Meta(ge=10),
@@ -146,6 +147,13 @@ class Night(Struct, frozen=True, kw_only=True):
         return NightSettings(start=_minute(self.start), end=_minute(self.end), max=self.max)
 
 
+class ManagedFile(Struct, frozen=True, kw_only=True):
+    """[[worker.managed_config]]: a file of the worker's own that may be repaired, and the command that checks it."""
+
+    path: PathText
+    check: Command
+
+
 class Worker(Struct, frozen=True, kw_only=True):
     """[[worker]]: one pool of equal processes. Paths are absolute, `memory_limit` is in bytes once read."""
 
@@ -170,7 +178,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     user: Annotated[str, Meta(extra={"form": "user"})] = ""
     after: tuple[Text, ...] = ()
     notice_file: PathText = ""
-    managed_config: tuple[PathText, ...] = ()
+    managed_config: tuple[ManagedFile, ...] = ()
     night: Night | None = None
 
     def units(self) -> tuple[str, ...]:

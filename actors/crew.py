@@ -14,6 +14,7 @@ from actors.archivist import Archivist, Stored
 from actors.bus import Bus
 from actors.clock import Clock
 from actors.config import Forest, Worker
+from actors.custodian import Custodian, LookNow, watched_files
 from actors.elf import Due, ElfActor
 from actors.elves import Policy
 from actors.errand_service import NAMES as ERRANDS
@@ -99,6 +100,7 @@ class Crew:
             "librarian",
             "executor",
             "mover",
+            "custodian",
             "settler",
             "agents",
             *archivist,
@@ -116,6 +118,7 @@ class Crew:
             **({"archivist": partial(self._archivist, self._segments)} if self._segments is not None else {}),
             "executor": self._executor,
             "mover": self._mover,
+            "custodian": self._custodian,
             "settler": self._settler,
             "agents": self.agents.start,
             **self._errands.makers(),
@@ -131,6 +134,7 @@ class Crew:
     def begin_sampling(self) -> None:
         """Let the ticks begin: what lives is known."""
         self.tell("sampler", Begin())
+        self.tell("custodian", LookNow())
 
     def stop_all(self, done: Callable[[], object]) -> None:
         """End every unit and every job, through failures too; `done` is called when none is left."""
@@ -244,6 +248,22 @@ class Crew:
 
     def _settler(self, watcher: Watcher, _: Down | None) -> Ref:
         return Settler.start(watcher, self._feed.subscribe, self._snapshots, self._journal, self._epoch)
+
+    def _custodian(self, watcher: Watcher, down: Down | None) -> Ref:
+        ref = Custodian.start(
+            watcher,
+            self._feed.subscribe,
+            self._snapshots,
+            self._journal,
+            self._clock,
+            lambda: watched_files(self._forest()),
+            self._data / "managed",
+            lambda: self._forest().node.sample_s,
+            self._epoch,
+        )
+        if down:
+            tell(ref, LookNow())
+        return ref
 
     def _librarian(self, watcher: Watcher, _: Down | None) -> Ref:
         return Librarian.start(watcher, self._data, self._feed.subscribe, self._snapshots)

@@ -71,6 +71,14 @@ class TakeEvidence(Action, frozen=True, kw_only=True):
     pid: int = 0
 
 
+class RepairFile(Action, frozen=True, kw_only=True):
+    """Give a worker's own configuration file what worked last, as long as its bytes still have this digest."""
+
+    effect: ClassVar[bool] = True
+    path: str
+    digest: str
+
+
 class TellUnit(Action, frozen=True, kw_only=True):
     """Tell a living unit to take no more tasks, to ask its queue anew, or not to wait for a task edge any longer."""
 
@@ -302,6 +310,7 @@ AnyAction = (
     | RestartUnit
     | ContinueUnit
     | TakeEvidence
+    | RepairFile
     | TellUnit
     | QuarantineUnit
     | Defer

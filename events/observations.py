@@ -174,6 +174,33 @@ class EvidenceTaken(Event, frozen=True, kw_only=True):
     took_ms: int = 0
 
 
+class ManagedFileSeen(Event, frozen=True, kw_only=True):
+    """A worker's own configuration file changed; `ok` says whether its check accepts it.
+
+    `good` is the digest of the last copy that was accepted, empty without one; `changed_at` is the file's own time in
+    microseconds since 1970. Its content stands nowhere in the log.
+    """
+
+    worker: str
+    path: str
+    digest: str
+    ok: bool
+    good: str = ""
+    changed_at: int = 0
+    error: str = ""
+
+
+class ManagedFileRepaired(Event, frozen=True, kw_only=True):
+    """A file got back what worked last; `kept` names the broken one's copy, `restored` the wrong keys."""
+
+    worker: str
+    path: str
+    before: str
+    after: str
+    kept: str
+    restored: tuple[str, ...] = ()
+
+
 class WorkerReady(Event, frozen=True, kw_only=True):
     """A unit says that it can work now."""
 
@@ -285,6 +312,8 @@ Observation = (
     | WorkerExited
     | WorkerReady
     | EvidenceTaken
+    | ManagedFileSeen
+    | ManagedFileRepaired
     | OrphanReaped
     | KeeperReplaced
     | IntentSet

@@ -59,6 +59,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shared_over: float = 0.3
     unavailable_share: float = 0.2
     kill_gap_s: float = 30.0
+    human_edit_s: float = 60.0
     learn_s: float = 86_400.0
 
 

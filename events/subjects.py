@@ -34,6 +34,8 @@ from events.observations import (
     IntentSet,
     LeaseTaken,
     LogRotated,
+    ManagedFileRepaired,
+    ManagedFileSeen,
     OrphanReaped,
     Quarantined,
     WorkerExited,
@@ -137,6 +139,8 @@ def target_of(event: Event) -> str:
             return event.unit
         case EvidenceTaken():
             return event.unit
+        case ManagedFileSeen() | ManagedFileRepaired():
+            return event.worker
         case EffectStarted() | EffectVerified() | EffectFailed() | StepDone() | IntentSet():
             return event.target
         case Decided():

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from actors.elves import Draft, View
 from actors.elves.agent_care import agent_care, agent_times
+from actors.elves.file_care import file_care
 from actors.elves.leak import Leaks
 from actors.elves.memory_care import hurried, leak_alarms, leaking, swollen, unquiet
 from actors.elves.worker_brake import brake_alarms, braked
@@ -32,6 +33,7 @@ from events.settings import RestartSettings, SettingsAdopted
 from projections.ailments import Ailments
 from projections.care import Care
 from projections.health import Health
+from projections.managed import Managed
 from projections.suspicion import Suspicion
 from projections.units import SECOND, Unit, Units, worker_of
 
@@ -56,13 +58,14 @@ class HealingState(Struct):
     ailments: Ailments = field(default_factory=Ailments)
     suspicion: Suspicion = field(default_factory=Suspicion)
     leaks: Leaks = field(default_factory=Leaks)
+    managed: Managed = field(default_factory=Managed)
 
 
 class HealingElf:
     """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
 
     Of workers that live and do not get on: stalled, deadlock, livelock, gil_held, blocked_io, not_pulling, zombies,
-    disk_sleep, leak; of all: shared_cause.
+    disk_sleep, leak, config_repair; of all: shared_cause.
 
     Of agents: suspect, ping, down, recover, restart, verify, probation, promote, pause, black_hole, shared_cause.
     """
@@ -99,6 +102,7 @@ class HealingElf:
         state.suspicion.apply(
             event, view.timeline.now, state.units, state.health, state.ailments, view.settings
         )
+        state.managed.apply(event)
         state.care.apply(event, view.timeline.now, view.timeline.epoch, view.settings)
         match event.body:
             case Decided(action=ScalePool()):
@@ -124,6 +128,7 @@ class HealingElf:
         drafts = braked(drafts, state.units, state.suspicion, view)
         drafts.extend(brake_alarms(state.suspicion, state.units, view))
         drafts.extend(leak_alarms(state.leaks, state.units, view))
+        drafts.extend(file_care(state.managed, view))
         drafts.extend(worker_alarms(state.units, state.ailments, view))
         drafts.extend(agent_care(state.care, view))
         return drafts

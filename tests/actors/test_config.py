@@ -34,7 +34,7 @@ max = 4
 memory_limit = "500MB"
 stop_signal = "SIGINT"
 night = { from = "22:00", to = "06:00", max = 1 }
-managed_config = ["b.toml"]
+managed_config = [{ path = "b.toml", check = ["true"] }]
 notice_file = "b.notice"
 rlimits = { nofile = 4096 }
 restart = { burst = 3 }

@@ -27,6 +27,8 @@ from tests.simulation.machine import Machine
 from tests.simulation.server import Server, SimBus
 
 NAME = "n"
+# The tables, and who looks after files: neither is part of the world here.
+_OUTSIDE = {"projector", "custodian"}
 
 
 class SimCrew(Crew):
@@ -36,7 +38,7 @@ class SimCrew(Crew):
 
     def specs(self) -> Sequence[ChildSpec]:
         """See `Crew.specs`."""
-        return [spec for spec in super().specs() if spec.name != "projector"]
+        return [spec for spec in super().specs() if spec.name not in _OUTSIDE]
 
     def _ask_queues(self, reply: Callable[[tuple[QueueSample, ...]], None]) -> None:
         self._bus.later(0.002, lambda: reply((self.world.queue.sample(),)))
@@ -124,8 +126,7 @@ class SimNode(Node):
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self.clock, self._die
         )
-        self._crew.readers.discard("projector")
-        await self._feed.start_with(self._crew.readers - {"projector"})
+        await self._feed.start_with(self._crew.readers - _OUTSIDE)
         self._listen_to_keeper()
         self._crew.tell("executor", TakeOver(self.epoch, self._crew.begin_sampling))
         self.leads = True
