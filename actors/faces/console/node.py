@@ -74,7 +74,8 @@ def _check(config: Path, as_json: bool) -> int:
     if as_json:
         show_json({"ok": True, "workers": len(forest.workers), "queues": len(forest.queues), "errors": []})
     else:
-        print(f"{config} is fine: {len(forest.workers)} workers, {len(forest.queues)} queues")
+        agents = f", {len(forest.agents)} agents" if forest.agents else ""
+        print(f"{config} is fine: {len(forest.workers)} workers, {len(forest.queues)} queues{agents}")
     return Exit.FINE
 
 
@@ -92,11 +93,13 @@ def _welcome(config: Path, data: Path | None, url: str) -> None:
         f"submit --file {tasks} --wait" if tasks.exists() else f"submit {queue} --payload '\"hello\"' --wait"
     )
     worker = forest.workers[0].units()[0] if forest.workers else "WORKER"
+    agents = f", {len(forest.agents)} agents" if forest.agents else ""
+    join = f"  {elf} agent run {forest.agents[0].name}{at} --exec COMMAND\n" if forest.agents else ""
     note(
-        f"the node {forest.node.name} runs: {len(forest.workers)} workers, {len(forest.queues)} queues\n"
+        f"the node {forest.node.name} runs: {len(forest.workers)} workers, {len(forest.queues)} queues{agents}\n"
         f"  data      {folder}\n"
         f"  server    {url}\n"
-        "in another terminal, in this folder:\n"
+        f"in another terminal, in this folder:\n{join}"
         f"  {elf} {submit}{at}\n"
         f"  {elf} status{at}\n"
         f"  {elf} why {worker}{at}\n"
