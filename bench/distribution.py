@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--agents", default="3,20")
     parser.add_argument("--scenarios", default="clean,seed")
-    parser.add_argument("--plans", type=int, default=3, help="failure plans")
+    parser.add_argument("--plans", type=int, default=5, help="failure plans")
     parser.add_argument("--part", choices=("middle", "first", "second"), default="middle")
     parser.add_argument("--set", action="append", default=[], help="pull_best's parameter=value")
     parser.add_argument("--json", type=Path, help="write all cells there")
