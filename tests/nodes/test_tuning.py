@@ -96,3 +96,32 @@ def _check_groups(node: RealNode) -> None:
     }
     assert {True, False} <= told
     assert sum(body.target == "distribution" for _, body in node.all(EffectVerified)) == 2
+
+
+async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_person_takes_it_back(
+    tmp_path: Path,
+) -> None:
+    async with real_node(tmp_path, forest("A")) as node:
+        words = ("--policy", "pull_best", "--set", "weight=0.5", "--anyway", "--apply")
+        code, _, err = await console("tune", *words, "--data", str(node.data))
+        assert code == 0, err
+        await node.wait(lambda _: in_force(node)[-1][3], 20, "the trial")
+        tried = ("tuning", "pull_best", {}, True)
+        node.configure(forest("A") + '[policy]\ndistribution = "pull_fair"\n')
+        node.hup()
+        await node.wait(
+            lambda _: in_force(node)[-2:] == [("file", "pull_fair", {}, False), tried],
+            20,
+            "tuning above the file",
+        )
+        await node.kill9()
+        before = len(in_force(node))
+        await node.start()
+        await node.wait(
+            lambda _: len(in_force(node)) > before + 1 and in_force(node)[-1] == tried, 20, "both"
+        )
+        code, _, err = await console("tune", "--withdraw", "--data", str(node.data))
+        assert code == 0, err
+        await node.wait(
+            lambda _: in_force(node)[-1] == ("operator", "pull_fair", {}, False), 20, "the file's policy"
+        )
