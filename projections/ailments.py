@@ -76,7 +76,8 @@ class Ailments(Struct):
             case EvidenceTaken(unit=name, generation=generation, kind="stalled", looks=looks) as taken:
                 ailment = self._own(name)
                 if looks and ailment.generation == generation and ailment.begun:
-                    ailment.looks.append(Look(now, looks[0], taken.source, taken.file))
+                    # As of the question: an answer may take one time longer than another.
+                    ailment.looks.append(Look(ailment.asked_at, looks[0], taken.source, taken.file))
                     del ailment.looks[:-2]
             case Decided(action=TakeEvidence(kind=kind), mode="act", target=name) if kind != "stalled":
                 self._own(name).examined.append(kind)
