@@ -36,7 +36,7 @@ def test_what_is_still_valid_stays_and_what_is_not_comes_back() -> None:
 def test_json_is_merged_by_its_outermost_keys_and_what_cannot_be_read_is_not() -> None:
     def accepts(data: bytes) -> bool:
         try:
-            return json.loads(data)["port"] == 80
+            return bool(json.loads(data)["port"] == 80)
         except ValueError:
             return False
 
