@@ -35,6 +35,9 @@ def verdict(canary: Canary, said: Canaried, there: Mark) -> str:
 
 
 def _holds(path: Path, text: str) -> str:
+    if not path.is_file():
+        # A pipe would keep whoever opens it waiting for ever.
+        return f"expected {path} to be a file, got something else"
     if not text:
         return ""
     try:

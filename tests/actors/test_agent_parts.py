@@ -1,5 +1,6 @@
 """The parts of remote agents, each by itself."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -165,6 +166,9 @@ def test_a_canary_is_judged_by_its_result_and_by_an_artefact_made_anew(tmp_path:
     assert "to hold 'song'" in verdict(canary, Canaried(ok=True, result="42"), there)
     made.write_text("a new song, sung today")
     assert verdict(canary, Canaried(ok=True, result="42"), there) == ""
+    made.unlink()
+    os.mkfifo(made)
+    assert "something else" in verdict(canary, Canaried(ok=True, result="42"), there)
 
 
 def test_what_is_held_is_remembered_and_a_torn_file_is_passed_over(tmp_path: Path) -> None:
