@@ -5,9 +5,10 @@ read by the commands a person has; indicators are asked of the folder, of its pu
 """
 
 import argparse
+import contextlib
+import io
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import duckdb
 
+import cli
 from actors.simulator import Choice, Scenario, simulate_one
 from actors.simulator.scenario import at_horizon, ranked
 from bench.distribution import ERROR_RATE, fleet
@@ -25,7 +27,6 @@ from bench.distribution_traces import work
 from projections.published import path_in, publish
 from projections.warehouse import Warehouse
 
-ROOT = Path(__file__).resolve().parents[1]
 DAY_S = 86_400.0
 KPI = "SELECT day::VARCHAR AS day, name, value, met, n FROM kpi_daily ORDER BY day, name"
 
@@ -44,13 +45,13 @@ def month(data: Path, tasks: int, days: int) -> Scenario:
 
 
 def elf(*words: str) -> Any:
-    """Run a command with --json and return its answer."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *words, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"elf {' '.join(words)} ended with {done.returncode}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    """Run a command with --json as the command line does and return its answer."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = cli.main([*words, "--json"])
+    if code not in (0, 1):
+        raise SystemExit(f"elf {' '.join(words)} ended with {code}")
+    return json.loads(said.getvalue())
 
 
 def main() -> None:
