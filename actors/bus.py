@@ -32,7 +32,7 @@ class Bus:
         self.log: JetStreamLog
         self.recorder: Recorder
 
-    def start(self, timeout: float = 10.0) -> None:
+    def start(self, timeout: float = 30.0) -> None:
         """Start the thread and connect. Raises what connecting raised."""
         self._thread.start()
         self.wait(self._open, timeout)

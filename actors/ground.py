@@ -24,7 +24,7 @@ from actors.watchman import Stray, Watchman
 
 NATS_UNIT = "nats"
 _ENTRY = Path(__file__).with_name("single_entry.py")
-_SERVER_WAIT_S = 20.0
+_SERVER_WAIT_S = 60.0
 _FOLDERS = ("logs", "run", "secrets", "snapshots", "spool")
 
 

@@ -93,9 +93,9 @@ class Node:
         self._journal = Journal(self._bus, self._clock, f"node.{self._name}")
         self._bus.start()
         self._snapshots = Snapshots(self._data / "snapshots")
-        self._bus.wait(self._prepare_log, 600.0 if self._given_url else 40.0)
+        self._bus.wait(self._prepare_log, 600.0 if self._given_url else 60.0)
         self._feed = Feed(self._bus, self._die, self._segments)
-        self.epoch = self._bus.wait(self._lead, 20.0)
+        self.epoch = self._bus.wait(self._lead, 60.0)
         self._crew = Crew(
             lambda: self._forest,
             self._ground,
@@ -119,7 +119,7 @@ class Node:
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
         )
-        self._bus.wait(self._listen, 10.0)
+        self._bus.wait(self._listen, 60.0)
         self._ground.watch(self._exited, self._keeper_lost)
         self._install_signals()
         self._room.start()

@@ -42,7 +42,7 @@ class RealAgent:
         )
         return spec.marker
 
-    async def start(self, seconds: float = 15.0) -> AgentJoined:
+    async def start(self, seconds: float = 60.0) -> AgentJoined:
         """Start it and wait until it has joined."""
         after = len(await self.node.read())
         await self.spawn()
@@ -83,7 +83,7 @@ class RealAgent:
         assert self.process
         self.process.send_signal(number)
 
-    async def ended(self, seconds: float = 15.0) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Wait until the program ends and return its exit code."""
         assert self.process
         code = await asyncio.wait_for(self.process.wait(), seconds)

@@ -87,7 +87,7 @@ class RealNode:
 
     # --- life ----------------------------------------------------------------------------------------------
 
-    async def start(self, seconds: float = 20.0) -> None:
+    async def start(self, seconds: float = 60.0) -> None:
         """Start the node and wait for its own word that it is ready."""
         self.process = await self.spawn()
         assert self.process.stdout
@@ -113,7 +113,7 @@ class RealNode:
         path = self.folder / "node.log"
         return path.read_text() if path.exists() else ""
 
-    async def ended(self, seconds: float = 30.0) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Wait until the node ends by itself and return its exit code."""
         assert self.process
         code = await asyncio.wait_for(self.process.wait(), seconds)
@@ -181,7 +181,7 @@ class RealNode:
         if connection:
             await connection.close()
 
-    async def ask(self, verb: str, seconds: float = 10.0, **body: Any) -> dict[str, Any]:
+    async def ask(self, verb: str, seconds: float = 60.0, **body: Any) -> dict[str, Any]:
         """Ask the node as the operator."""
         client = (await self.connection()).client
         reply = await client.request(f"ctl.{verb}", msgspec.json.encode(body), timeout=seconds)
@@ -190,7 +190,7 @@ class RealNode:
 
     async def status(self) -> dict[str, Any]:
         """Return the page of what is now, not older than the last event taken."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             page = await self.ask("status")
             if page["node"]["position"] >= len(self.events):
@@ -216,7 +216,7 @@ class RealNode:
                 return self.events
 
     async def wait(
-        self, look: Callable[[Sequence[Recorded]], T], seconds: float = 15.0, what: str = "the condition"
+        self, look: Callable[[Sequence[Recorded]], T], seconds: float = 60.0, what: str = "the condition"
     ) -> T:
         """Look at the log as it grows until the answer is true."""
         deadline = time.monotonic() + seconds
@@ -249,7 +249,7 @@ class RealNode:
         ]
 
     async def saw(
-        self, kind: type[E], after: int = 0, seconds: float = 15.0, **fields: object
+        self, kind: type[E], after: int = 0, seconds: float = 60.0, **fields: object
     ) -> tuple[int, E]:
         """Wait for the first event of a kind with these fields; returns its position and body."""
         found = await self.wait(
@@ -257,12 +257,12 @@ class RealNode:
         )
         return found[0]
 
-    async def runs(self, unit: str, generation: int = 1, seconds: float = 15.0) -> WorkerStarted:
+    async def runs(self, unit: str, generation: int = 1, seconds: float = 60.0) -> WorkerStarted:
         """Wait until a generation of a unit lives."""
         return (await self.saw(WorkerStarted, 0, seconds, unit=unit, generation=generation))[1]
 
     async def decided(
-        self, rule: str, target: str, after: int = 0, seconds: float = 15.0, reason: str = ""
+        self, rule: str, target: str, after: int = 0, seconds: float = 60.0, reason: str = ""
     ) -> tuple[Recorded, Decided]:
         """Wait for a decision of a rule about a target."""
         fields = {"rule": rule, "target": target} | ({"reason": reason} if reason else {})

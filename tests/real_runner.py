@@ -73,7 +73,7 @@ class RealRunner:
         assert self.process is not None
         self.process.send_signal(number)
 
-    async def ended(self, seconds: float = 10.0) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Wait for the end; returns the exit code."""
         process = self.process
         assert process is not None
@@ -104,7 +104,7 @@ class RealRunner:
 
 
 async def ends_of(
-    client: Client, tasks: Iterable[str], queue: str = "q1", seconds: float = 20.0
+    client: Client, tasks: Iterable[str], queue: str = "q1", seconds: float = 60.0
 ) -> dict[str, Any]:
     """Wait until each task has an end; returns the last event of each."""
     deadline = time.monotonic() + seconds
@@ -125,7 +125,7 @@ async def ends_of(
     return found
 
 
-async def end_of(client: Client, task: str, queue: str = "q1", seconds: float = 20.0) -> Any:
+async def end_of(client: Client, task: str, queue: str = "q1", seconds: float = 60.0) -> Any:
     """Wait until a task has an end and return it."""
     return (await ends_of(client, [task], queue, seconds))[task]
 

@@ -23,7 +23,7 @@ from events.tasks import TaskSubmitted
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], T], seconds: float = 10.0, what: str = "the condition") -> T:
+async def until(look: Callable[[], T], seconds: float = 60.0, what: str = "the condition") -> T:
     """Ask again and again until the answer is true; AssertionError with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
@@ -32,7 +32,7 @@ async def until(look: Callable[[], T], seconds: float = 10.0, what: str = "the c
     return answer
 
 
-async def until_found(log: JetStreamLog, filter: str, seconds: float = 10.0) -> Recorded:
+async def until_found(log: JetStreamLog, filter: str, seconds: float = 60.0) -> Recorded:
     """Wait until an event stands under a filter and return it."""
     deadline = time.monotonic() + seconds
     while True:
@@ -107,7 +107,7 @@ async def real_server(
 
 async def stream_ready(node: Connection) -> None:
     """Create the stream, waiting for a JetStream that is just starting."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             await ensure_stream(node)

@@ -149,7 +149,7 @@ class Stage:
 
     async def decided(self, count: int) -> list[Recorded]:
         """Wait for so many decisions."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             found = [event for event in await self.story() if isinstance(event.body, Decided)]
             if len(found) >= count:

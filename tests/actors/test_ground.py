@@ -51,7 +51,7 @@ def start(ground: Ground, door: threading.Barrier) -> None:
 
 def gone(ground: Ground, pid: int) -> None:
     """Wait until the keeper has reaped the server."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(unit.pid == pid for unit in ground.keeper.units()):
         assert time.monotonic() < deadline
         time.sleep(0.001)

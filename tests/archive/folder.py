@@ -59,7 +59,7 @@ async def stream(data: Path) -> dict[str, Any]:
         await connection.close()
 
 
-async def until(look: Callable[[list[Recorded]], T], data: Path, seconds: float = 20.0) -> T:
+async def until(look: Callable[[list[Recorded]], T], data: Path, seconds: float = 60.0) -> T:
     """Look at the whole log until the answer is true."""
     deadline = time.monotonic() + seconds
     while not (answer := look(await whole(data))):

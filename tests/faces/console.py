@@ -108,7 +108,7 @@ class Elf:
         return said.err.strip()
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+def until(look: Callable[[], T], what: str, seconds: float = 60.0) -> T:
     """Ask again and again until the answer is true."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):

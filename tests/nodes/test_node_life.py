@@ -153,7 +153,7 @@ async def test_a_second_node_on_the_folder_is_refused_in_one_line(tmp_path: Path
         await node.runs("a")
         before = node.words()
         other = await node.spawn()
-        assert await asyncio.wait_for(other.wait(), 20) == 2
+        assert await asyncio.wait_for(other.wait(), 60) == 2
         said = node.words().removeprefix(before)
         line = f"expected {node.data} to be free, got another node running on it; try elf status\n"
         assert line in said
@@ -196,7 +196,7 @@ async def test_a_killed_server_comes_back_and_nothing_is_lost(tmp_path: Path) ->
         (server,) = marked(f"{node.marker}:nats:")
         node.signal_server(signal.SIGKILL)
         os.kill(started.pid, signal.SIGKILL)
-        await node.runs("a", 2, seconds=30)
+        await node.runs("a", 2, seconds=60)
         assert marked(f"{node.marker}:nats:") != [server]
         node.events.clear()
         story = await node.read()

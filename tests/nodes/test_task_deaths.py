@@ -56,7 +56,7 @@ async def manager_of(node: RealNode) -> AsyncIterator[Connection]:
 
 async def until_queue(manager: Connection, field: str, value: int) -> None:
     """Wait until the server says so of the queue's consumer."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (await jetstream_api(manager, "CONSUMER.INFO.LOG.q_q", None))[field] != value:
         assert time.monotonic() < deadline, f"expected {field} of {value}"
 
@@ -89,7 +89,7 @@ async def test_a_delayed_task_survives_restarts_and_is_handed_out_when_due(tmp_p
             node.signal_server(signal.SIGKILL)
             await node.kill9()
             await node.start()
-            end = (await node.saw(TaskFinished, task="late", seconds=20))[0]
+            end = (await node.saw(TaskFinished, task="late", seconds=60))[0]
             started = node.all(TaskStarted, task="late")
             assert len(started) == 1
             # A killed server forgets delays; what it has handed out it hands out again after ACK_WAIT_S.

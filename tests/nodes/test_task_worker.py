@@ -71,7 +71,7 @@ async def test_a_runner_that_hangs_is_replaced_in_the_five_steps(tmp_path: Path)
         await node.runs("w")
         await node.saw(WorkerReady, unit="w")
         assert (await node.ask("signal", unit="w", signal="USR1"))["ok"]
-        decision, why = await node.decided("not_responding", "w", seconds=30)
+        decision, why = await node.decided("not_responding", "w", seconds=60)
         assert why.action == RestartUnit(generation=1, evidence=True)
         assert why.cost == 1
         assert why.inputs["beat_age_ms"] >= 10_000
