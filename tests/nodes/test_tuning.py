@@ -106,7 +106,7 @@ async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_
         code, _, err = await console("tune", *words, "--data", str(node.data))
         assert code == 0, err
         await node.wait(lambda _: in_force(node)[-1][3], 20, "the trial")
-        tried = ("tuning", "pull_best", {}, True)
+        tried: tuple[str, str, dict[str, float], bool] = ("tuning", "pull_best", {}, True)
         node.configure(forest("A") + '[policy]\ndistribution = "pull_fair"\n')
         node.hup()
         await node.wait(
