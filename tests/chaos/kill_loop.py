@@ -53,6 +53,8 @@ name = "p"
 command = ["sleep", "1000000"]
 """
 _AHEAD = 120
+# Between two batches: about a hundred tasks a second, which a machine that does much else bears, too.
+_PAUSE_S = 0.15
 _RECOVERY_S = 90.0
 
 
@@ -111,7 +113,7 @@ class Load:
         while not self._over:
             if not self._resting and len(self.acknowledged) - self._watch.finished < _AHEAD:
                 await self._submit(self._batch(self._chance.choice((1, 3, 20, 40))))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_PAUSE_S)
 
     def _batch(self, size: int) -> list[Entry]:
         now = time.time_ns() // 1000

@@ -23,7 +23,7 @@ _MOMENT_S = 10.0
 # On a machine that does much else.
 _START_S = 60.0
 # Archive work and snapshots come by the number of events.
-_HISTORY_S = 45.0
+_HISTORY_S = 60.0
 
 
 class Strikes:
