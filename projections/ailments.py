@@ -10,8 +10,8 @@ from events.settings import Settings, WorkerSettings
 from projections.queues import Queues
 from projections.units import SECOND, Unit, Units, worker_of
 
-# A task that began so much earlier or later than the one seen before is another one.
-_SAME_US = 3 * SECOND
+# A task that began so much later than the one seen before is another one.
+_SAME_US = 15 * SECOND
 # So many ends make a usual time.
 KNOWN = 5
 _TIMES = 3
@@ -132,8 +132,10 @@ class Ailments(Struct):
             ailment.looks.clear()
             return
         begun = now - sign.stall_ms * 1000
-        pid = ailment.sign.pid if ailment.sign else 0
-        if pid != sign.pid or abs(begun - ailment.begun) > _SAME_US:
+        before = ailment.sign
+        # A tick may be written late, so only a task that has lasted shorter, or began far later, is another one.
+        shorter = before is None or before.pid != sign.pid or sign.stall_ms < before.stall_ms
+        if shorter or begun > ailment.begun + _SAME_US:
             ailment.ticks = ailment.asked = 0
             ailment.looks.clear()
         ailment.begun = begun

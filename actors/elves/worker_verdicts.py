@@ -31,7 +31,8 @@ def verdict(looks: list[Look], sign: Sign, limits: Limits, known: bool) -> Verdi
     alike = first.stacks == second.stacks
     if idle and alike and first.wait == second.wait == "lock":
         return "deadlock"
-    if known and _loops(first) and _loops(second) and _function(first) == _function(second):
+    enough = first.looks + second.looks >= _SAMPLES
+    if known and enough and _loops(first) and _loops(second) and _function(first) == _function(second):
         return "livelock"
     if idle and first.wait == second.wait == "io" and first.frame == second.frame:
         return "blocked_io"
@@ -40,7 +41,7 @@ def verdict(looks: list[Look], sign: Sign, limits: Limits, known: bool) -> Verdi
 
 def _loops(look: ProcessLook) -> bool:
     """Tell whether it computed all the time, or would have if it had been given a core, in one function."""
-    return max(look.cpu, look.demand) >= _BUSY and look.looks >= _SAMPLES and look.same == look.looks
+    return max(look.cpu, look.demand) >= _BUSY and look.looks > 0 and look.same == look.looks
 
 
 def _function(look: ProcessLook) -> str:
