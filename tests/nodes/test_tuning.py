@@ -39,6 +39,11 @@ def adopted(node: RealNode, step: str) -> Decided | None:
     return None
 
 
+def verified(node: RealNode) -> int:
+    """Return how many changes of the distribution were carried out."""
+    return sum(body.target == "distribution" for _, body in node.all(EffectVerified))
+
+
 def in_force(node: RealNode) -> list[tuple[str, str, dict[str, float], bool]]:
     """Return origin, policy, parameters and whether something is on trial, in the order of adoption."""
     return [
@@ -71,11 +76,16 @@ async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story
             assert back is not None
             assert back.elf == "wisdom"
             assert back.reason == "slower"
-            await node.wait(lambda _: not in_force(node)[-1][3], 10, "the old settings")
+            await node.wait(lambda _: verified(node) == 2, 10, "the old settings")
+            assert not in_force(node)[-1][3]
             story = in_force(node)
             _check_groups(node)
         code, told, err = await console("why", "distribution", *data)
         assert code == 0, err
+    code, out, err = await console("replay", "--elf", "balance", *data)
+    assert code == 0, out + err
+    code, out, err = await console("replay", "--elf", "wisdom", *data)
+    assert code == 0, out + err
     assert [(origin, tried) for origin, _, _, tried in story] == [
         ("file", False), ("tuning", True), ("tuning", False),
     ]  # fmt: skip
@@ -95,7 +105,6 @@ def _check_groups(node: RealNode) -> None:
         if isinstance(decided.action, AssignTask) and decided.target.startswith("t")
     }
     assert {True, False} <= told
-    assert sum(body.target == "distribution" for _, body in node.all(EffectVerified)) == 2
 
 
 async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_person_takes_it_back(
