@@ -15,6 +15,9 @@ from events.subjects import EVERYTHING, LOG
 
 _log = logging.getLogger("elf.control")
 
+# Agents are not trusted: one that asks faster than it can be answered waits; an agent's program asks again on 4.
+_QUESTIONS = 200
+
 Answer = dict[str, Any]
 Verb = Callable[[dict[str, Any]], Awaitable[Answer]]
 AgentVerb = Callable[[str, bytes], Awaitable[object]]
@@ -36,6 +39,7 @@ class Control:
         self._bus = bus
         self._verbs: dict[str, Verb] = {"reader": self._reader}
         self._of_agents: AgentVerb | None = None
+        self._asking: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def verb(self, name: str, answer: Verb) -> None:
@@ -83,13 +87,21 @@ class Control:
 
     async def _answer_agent(self, message: Msg, agent: str, verb: AgentVerb) -> None:
         answer: object
+        asking = self._asking.get(agent, 0)
+        self._asking[agent] = asking + 1
         try:
+            if asking >= _QUESTIONS:
+                raise Refused(f"expected at most {_QUESTIONS} questions of {agent} at a time, got more", 4)
             answer = await verb(agent, bytes(message.data))
         except Refused as problem:
             answer = {"ok": False, "error": str(problem), "code": problem.code}
         except Exception as problem:
             _log.exception("the question of agent %s failed", agent)
             answer = {"ok": False, "error": f"the question failed in the node: {problem}", "code": 4}
+        finally:
+            self._asking[agent] -= 1
+            if not self._asking[agent]:
+                del self._asking[agent]
         await self._bus.connection.client.publish(message.reply, msgspec.json.encode(answer))
 
     async def _reader(self, body: dict[str, Any]) -> Answer:
