@@ -219,6 +219,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 class Web(Struct, frozen=True, kw_only=True):
     """[web]: the dashboard. Port 0 takes a free one; `auth` is a file that holds the token."""
 
+    enabled: bool = True
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787
     auth: PathText = ""

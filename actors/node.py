@@ -23,6 +23,7 @@ from actors.crew import Crew
 from actors.desk import Desk
 from actors.elves.deliberation import digest_of
 from actors.executor_orders import Orphaned, TakeOver
+from actors.faces.web.server import WebServer
 from actors.feed import Feed
 from actors.ground import NATS_UNIT, Ground
 from actors.inspection import prove_state, prove_store, prove_stream
@@ -115,6 +116,7 @@ class Node:
             Standby(self._ground, self._bus, self._journal, self._crew.begin_sampling),
         )
         self._crew.standing_by = lambda: self._room.standing_by
+        self._web = WebServer(self._forest, self._data, self._feed, self._about)
         self._ground.post_watchman(self._exited)
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
@@ -125,6 +127,7 @@ class Node:
         self._room.start()
         self._rotation = Rotation(self._data / "logs", lambda: self._forest, self._cut)
         self._rotation.start()
+        self._web.start()
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:
@@ -188,6 +191,7 @@ class Node:
         )
 
     def _stop_actors(self) -> None:
+        self._web.stop()
         self._rotation.stop()
         self._room.stop()
         try:
@@ -365,7 +369,7 @@ class Node:
             "role": "standing by: disk full" if self._room.standing_by else "leader",
             "epoch": self.epoch,
             "nats_url": self._ground.server.url,
-            "web_url": "",
+            "web_url": self._web.url,
             "started": self._started,
             "data": str(self._data),
         }

@@ -83,7 +83,9 @@ class RealNode:
     def configure(self, toml: str) -> None:
         """Write forest.toml anew."""
         head = f'[node]\nname = "{self.name}"\ndata = "data"\nsample_s = {self._sample_s}\n'
-        self.config.write_text(head + toml)
+        # A port of its own is opened for those alone who ask for one.
+        web = "" if "[web]" in toml else "\n[web]\nenabled = false\n"
+        self.config.write_text(head + toml + web)
 
     # --- life ----------------------------------------------------------------------------------------------
 

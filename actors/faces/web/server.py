@@ -1,0 +1,170 @@
+"""Serves the dashboard from a thread and a loop of its own: what a page asks never holds up the bus."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.config import Forest
+from actors.feed import Feed, Subscription
+
+_log = logging.getLogger("elf.web")
+
+_STOP_S = 5.0
+FILE = "web.json"
+
+
+class WebServer:
+    """Any thread may call. What keeps the dashboard from being there is said in the log; the node goes on."""
+
+    def __init__(self, forest: Forest, data: Path, feed: Feed, about: Callable[[], dict[str, Any]]) -> None:
+        self._web = forest.web
+        self._data = data
+        self._feed = feed
+        self._about = about
+        self._language = forest.node.language
+        self._thread: threading.Thread | None = None
+        self._stop: Callable[[], None] = lambda: None
+        self._ending = False
+        self.url = ""
+
+    def start(self) -> None:
+        """Begin in a thread: loading what it takes must not make the node's start longer."""
+        if not self._web.enabled:
+            return
+        self._thread = threading.Thread(target=self._run, name="elf-web", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let every page go and end the thread."""
+        self._ending = True
+        self._stop()
+        if self._thread:
+            self._thread.join(_STOP_S)
+            (self._data / "run" / FILE).unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        try:
+            import starlette  # noqa: F401
+            import uvicorn  # noqa: F401
+        except ImportError:
+            _log.info(
+                "no dashboard: expected starlette and uvicorn, got neither; try pip install 'elf-forest[web]'"
+            )
+            return
+        try:
+            asyncio.run(self._serve())
+        except Exception as problem:
+            if self._ending:
+                return
+            _log.exception("the dashboard ended: %s", problem)
+        finally:
+            self.url = ""
+
+    async def _serve(self) -> None:
+        import uvicorn
+
+        from actors.faces.web.app import Api, make_app
+        from actors.faces.web.guard import Unsafe, read_token
+        from actors.faces.web.link import Link
+        from actors.faces.web.news import News
+        from actors.faces.web.site import Site
+
+        try:
+            token = read_token(Path(self._web.auth)) if self._web.auth else ""
+            listener = self._listen()
+        except (Unsafe, OSError) as problem:
+            _log.error("no dashboard: %s", problem)
+            return
+        name = str(self._about()["id"])
+        site = Site(name, self._language)
+        news = News(lambda: {**self._about(), "build": site.build, "language": self._language})
+        news.open(asyncio.get_running_loop())
+        link = Link(self._data, name)
+        api = Api(link, news)
+        config = uvicorn.Config(
+            make_app(site, api, token),
+            lifespan="off",
+            ws="none",
+            http="h11",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=200,
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            def end() -> None:
+                news.end()
+                server.should_exit = True
+
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(end)
+
+        self._stop = stop
+        server.should_exit = self._ending
+        place = Subscription("web", self._feed.position, lambda _: True)
+
+        def deliver(chunk: Any) -> bool:
+            place.taken = chunk.events[-1].position
+            return news.take(chunk)
+
+        place.deliver = deliver
+        news.position = self._feed.position
+        self._feed.subscribe(place)
+        self._say_where(listener)
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            news.end()
+            api.close()
+            await link.close()
+            listener.close()
+
+    def _listen(self) -> socket.socket:
+        """Bind the port; where any will do, the one it had last, so that open pages find their node again."""
+        host = self._web.host
+        ports = [self._web.port] if self._web.port else [*self._last_port(), 0]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        for port in ports:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((host, port))
+                listener.listen(128)
+            except OSError as problem:
+                listener.close()
+                if port == ports[-1]:
+                    raise OSError(
+                        f"expected {host}:{port} to be free, got {problem.strerror};"
+                        " try another [web] port, 0 takes a free one"
+                    ) from None
+                continue
+            return listener
+        raise AssertionError("no port was tried")
+
+    def _last_port(self) -> list[int]:
+        try:
+            known = msgspec.json.decode((self._data / "run" / "web.last").read_bytes(), type=int)
+        except (OSError, msgspec.DecodeError):
+            return []
+        return [known] if 1024 <= known <= 65535 else []
+
+    def _say_where(self, listener: socket.socket) -> None:
+        port = listener.getsockname()[1]
+        host = f"[{self._web.host}]" if ":" in self._web.host else self._web.host
+        self.url = f"http://{host}:{port}/"
+        folder = self._data / "run"
+        (folder / "web.last").write_text(str(port))
+        (folder / FILE).write_bytes(msgspec.json.encode({"url": self.url}))
+        _log.info("the dashboard is at %s", self.url)
