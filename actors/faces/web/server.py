@@ -6,12 +6,15 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.config import Forest
-from actors.feed import Feed, Subscription
+from actors.feed import Chunk, Feed, Subscription
+
+if TYPE_CHECKING:
+    from actors.faces.web.news import News
 
 _log = logging.getLogger("elf.web")
 
@@ -113,15 +116,7 @@ class WebServer:
 
         self._stop = stop
         server.should_exit = self._ending
-        place = Subscription("web", self._feed.position, lambda _: True)
-
-        def deliver(chunk: Any) -> bool:
-            place.taken = chunk.events[-1].position
-            return news.take(chunk)
-
-        place.deliver = deliver
-        news.position = self._feed.position
-        self._feed.subscribe(place)
+        self._follow(news)
         self._say_where(listener)
         try:
             await server.serve(sockets=[listener])
@@ -130,6 +125,18 @@ class WebServer:
             api.close()
             await link.close()
             listener.close()
+
+    def _follow(self, news: "News") -> None:
+        """Hear of every event from here on; what lies before is asked for."""
+        place = Subscription("web", self._feed.position, lambda _: True)
+
+        def deliver(chunk: Chunk) -> bool:
+            place.taken = chunk.events[-1].position
+            return news.take(chunk)
+
+        place.deliver = deliver
+        news.position = self._feed.position
+        self._feed.subscribe(place)
 
     def _listen(self) -> socket.socket:
         """Bind the port; where any will do, the one it had last, so that open pages find their node again."""
