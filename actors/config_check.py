@@ -164,6 +164,8 @@ def _fits(value: Any, kind: mi.Type) -> bool:
         case mi.FloatType():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             return number and math.isfinite(value) and _within(value, kind)
+        case mi.BoolType():
+            return isinstance(value, bool)
         case mi.AnyType():
             return True
         case _:
@@ -185,6 +187,8 @@ def _expected(kind: mi.Type, form: str, bounds: Meta | None = None) -> str:
         case mi.LiteralType():
             words = [toml_text(word) for word in kind.values]
             return f"{', '.join(words[:-1])} or {words[-1]}"
+        case mi.BoolType():
+            return "true or false"
         case mi.IntType():
             return "an integer" + _range(bounds or kind)
         case mi.FloatType():
@@ -224,6 +228,8 @@ def _better(value: Any, kind: mi.Type) -> str:
             return toml_text(number) if _fits(number, kind) else ""
         case mi.VarTupleType() if isinstance(value, str) and value:
             return toml_text(value.split())
+        case mi.BoolType() if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower()
         case mi.StrType() if isinstance(value, (int, float)):
             return toml_text(str(value).lower())
         case _:
@@ -239,6 +245,8 @@ def _example(kind: mi.Type, form: str, example: str, bounds: Meta | None = None)
     match kind:
         case mi.LiteralType():
             return toml_text(kind.values[0])
+        case mi.BoolType():
+            return "false"
         case mi.IntType() | mi.FloatType():
             limits = bounds or kind
             return f"{limits.le if limits.le is not None else max(1, limits.ge or 1):g}"
