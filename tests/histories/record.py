@@ -34,6 +34,8 @@ def forest(release: int) -> str:
     """Return forest.toml; another `release` is another configuration of the plain workers."""
     parts = [
         "[limits]\nsteady_s = 0.5\nqueue_backlog = 10\nqueue_jam_s = 1.0\nbeat_lost_s = 10\n",
+        # Five of one pool at once: no cap may hold the story up.
+        "unavailable_share = 1.0\nkill_gap_s = 0.05\nshared_share = 1.0\n",
         pool("plain", '["sleep", "1000"]', f'env = {{ RELEASE = "{release}" }}'),
         pool("loop", '["sh", "-c", "exit 3"]', "restart = { burst = 2, window_s = 60 }"),
         pool(

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import actors.elves.healing_elf as healing
+import actors.elves.memory_care as memory_care
 from actors.audit import replay
 from actors.elves.deliberation import decode_mind, encode_mind, fold, new_mind
 from actors.policies import POLICIES
@@ -61,18 +63,18 @@ def test_states_are_equal_byte_for_byte_whatever_the_hash_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "rules"),
+    ("module", "name", "value", "rules"),
     [
-        ("TICKS", 3, {"stopped", "not_responding", "memory"}),
-        ("PLANNED_COST", 11, {"memory"}),
-        ("SPAWN_GAP", 3_000_000, {"crash", "start", "quarantine"}),
+        (healing, "TICKS", 3, {"stopped", "not_responding", "memory"}),
+        (memory_care, "_FULL_COST", 2, {"memory", "memory_hurry"}),
+        (healing, "SPAWN_GAP", 3_000_000, {"crash", "start", "quarantine"}),
     ],
 )
 def test_a_changed_coefficient_touches_only_the_rules_that_use_it(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: Any, rules: set[str]
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, value: Any, rules: set[str]
 ) -> None:
     events = load()
-    monkeypatch.setattr(healing, name, value)
+    monkeypatch.setattr(module, name, value)
     report = replay(lambda: iter([events]))
     found = {item.rule for item in report.divergences}
     assert found
