@@ -66,7 +66,7 @@ def test_states_are_equal_byte_for_byte_whatever_the_hash_seed() -> None:
     ("module", "name", "value", "rules"),
     [
         (healing, "TICKS", 3, {"stopped", "not_responding", "memory"}),
-        (memory_care, "_FULL_COST", 2, {"memory", "memory_hurry"}),
+        (memory_care, "_FULL_COST", 11, {"memory", "memory_hurry"}),
         (healing, "SPAWN_GAP", 3_000_000, {"crash", "start", "quarantine"}),
     ],
 )
