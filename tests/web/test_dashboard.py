@@ -179,7 +179,7 @@ async def test_news_resume_behind_the_position_a_page_has_seen(tmp_path: Path) -
         place, body = await news(web, "worker_started", after=start - 1)
         assert place >= start
         assert next(event[0] for event in body["events"]) == start
-        said = asyncio.create_task(news(web, "intent_set"))
+        said = asyncio.create_task(news(web, "intent_set", after=place))
         await node.intend("a", "run", restart=True)
         place, body = await said
         assert body["after"] < place

@@ -1,10 +1,17 @@
-"""Serves the dashboard from a thread and a loop of its own: what a page asks never holds up the bus."""
+"""Serves the dashboard from a thread and a loop of its own: what a page asks never holds up the bus.
+
+The port is open from the start; what serving takes is loaded when the first visitor comes, so that a node nobody looks
+at does not carry it.
+"""
 
 import asyncio
 import logging
+import os
+import select
 import socket
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +41,7 @@ class WebServer:
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], None] = lambda: None
         self._ending = False
+        self._bell, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.url = ""
 
     def start(self) -> None:
@@ -46,22 +54,30 @@ class WebServer:
     def stop(self) -> None:
         """Let every page go and end the thread."""
         self._ending = True
+        os.write(self._wake, b"x")
         self._stop()
         if self._thread:
             self._thread.join(_STOP_S)
             (self._data / "run" / FILE).unlink(missing_ok=True)
 
     def _run(self) -> None:
-        try:
-            import starlette  # noqa: F401
-            import uvicorn  # noqa: F401
-        except ImportError:
+        if not (find_spec("starlette") and find_spec("uvicorn")):
             _log.info(
                 "no dashboard: expected starlette and uvicorn, got neither; try pip install 'elf-forest[web]'"
             )
             return
         try:
-            asyncio.run(self._serve())
+            token = self._token()
+            listener = self._listen()
+        except OSError as problem:
+            _log.error("no dashboard: %s", problem)
+            return
+        try:
+            with listener:
+                self._say_where(listener)
+                select.select([listener.fileno(), self._bell], [], [])
+                if not self._ending:
+                    asyncio.run(self._serve(listener, token))
         except Exception as problem:
             if self._ending:
                 return
@@ -69,21 +85,25 @@ class WebServer:
         finally:
             self.url = ""
 
-    async def _serve(self) -> None:
+    def _token(self) -> str:
+        """Return the token that a visitor must know, empty for none. Raises OSError for a file that others can read."""
+        if not self._web.auth:
+            return ""
+        from actors.faces.web.guard import Unsafe, read_token
+
+        try:
+            return read_token(Path(self._web.auth))
+        except Unsafe as problem:
+            raise OSError(str(problem)) from None
+
+    async def _serve(self, listener: socket.socket, token: str) -> None:
         import uvicorn
 
         from actors.faces.web.app import Api, make_app
-        from actors.faces.web.guard import Unsafe, read_token
         from actors.faces.web.link import Link
         from actors.faces.web.news import News
         from actors.faces.web.site import Site
 
-        try:
-            token = read_token(Path(self._web.auth)) if self._web.auth else ""
-            listener = self._listen()
-        except (Unsafe, OSError) as problem:
-            _log.error("no dashboard: %s", problem)
-            return
         name = str(self._about()["id"])
         site = Site(name, self._language)
         news = News(lambda: {**self._about(), "build": site.build, "language": self._language})
@@ -117,14 +137,12 @@ class WebServer:
         self._stop = stop
         server.should_exit = self._ending
         self._follow(news)
-        self._say_where(listener)
         try:
             await server.serve(sockets=[listener])
         finally:
             news.end()
             api.close()
             await link.close()
-            listener.close()
 
     def _follow(self, news: "News") -> None:
         """Hear of every event from here on; what lies before is asked for."""
