@@ -213,9 +213,11 @@ class RealNode:
         while True:
             end = len(self.events)
             found = await asyncio.gather(*(log.at(end + number) for number in range(1, _AT_ONCE + 1)))
-            self.events.extend(event for event in found if event)
-            if not all(found):
-                return self.events
+            for event in found:
+                # One that was appended meanwhile may answer though the one before it did not: the next call has both.
+                if event is None:
+                    return self.events
+                self.events.append(event)
 
     async def wait(
         self, look: Callable[[Sequence[Recorded]], T], seconds: float = 60.0, what: str = "the condition"

@@ -102,10 +102,11 @@ async def test_an_open_task_keeps_its_place_in_the_stream(tmp_path: Path) -> Non
         await grow(node, 1_000)
         await node.submit("held", [("waits", 1)])
         await grow(node, 2_000)
-        await until(lambda log: purges(log, 900), node.data)
-        log = await whole(node.data)
-        place = next(event.position for event in log if event.type == "task_submitted")
-        assert Segments(node.data).last > place
+        held = next(event for event in await whole(node.data) if event.type == "task_submitted")
+        place = held.position
+        log = await until(
+            lambda log: log if purges(log, 900) and Segments(node.data).last > place else [], node.data
+        )
         assert max(one.below for one in purges(log, 1)) <= place
         kept = await JetStreamLog(await node.connection()).at(place)
         assert kept is not None

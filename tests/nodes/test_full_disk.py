@@ -6,9 +6,11 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from nats.errors import Error as NatsError
 
 from actors.jetstream import JetStreamLog
 from actors.process import marked
@@ -92,8 +94,12 @@ async def check_all(node: RealNode, taken: dict[int, int]) -> None:
 
 async def leads(node: RealNode, role: str = "leader") -> None:
     """Wait until the node says that it has this role."""
-    async with asyncio.timeout(30):
-        while (await node.status())["node"]["role"] != role:
+    async with asyncio.timeout(60):
+        while True:
+            # With room again the node starts a server anew that does not answer, and whoever asked that one asks again.
+            with suppress(ConnectionError, NatsError):
+                if (await node.status())["node"]["role"] == role:
+                    return
             await asyncio.sleep(0.01)
 
 
