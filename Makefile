@@ -29,7 +29,7 @@ run: $(RUN)  ## set up and run the node on examples/forest.toml (CONFIG=... for 
 	@exec $(BIN)/elf node --config "$(CONFIG)" $(ARGS)
 
 test: $(DEV)  ## set up and run every test (ARGS="-k name" for some, JOBS=0 for one process)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)  ## format check, lint and types
 	@$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from actors.projector import Projector
 from actors.queue_keeper import QueueKeeper
 from actors.roster import Roster
 from actors.runtime import Down, Watcher, tell
-from actors.sampler import Begin, Living, Sampler
+from actors.sampler import Begin, Living, Rest, Sampler
 from actors.settler import Settler
 from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec
@@ -135,6 +136,11 @@ class Crew:
         """Let the ticks begin: what lives is known."""
         self.tell("sampler", Begin())
         self.tell("custodian", LookNow())
+
+    def end_sampling(self) -> None:
+        """Return once no tick can come behind what is written next."""
+        with suppress(KeyError, pykka.ActorDeadError, pykka.Timeout):
+            self.refs["sampler"].ask(Rest(), timeout=2.0)
 
     def stop_all(self, done: Callable[[], object]) -> None:
         """End every unit and every job, through failures too; `done` is called when none is left."""

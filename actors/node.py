@@ -165,6 +165,7 @@ class Node:
         patience = max((worker.stop_wait_s for worker in self._forest.workers), default=0.0)
         if not stopped.wait(patience * max(1, len(self._forest.workers)) + 30.0):
             _log.error("not all workers ended in time")
+        self._crew.end_sampling()
         self._last_word()
         self._stop_actors()
         self._ground.leave()

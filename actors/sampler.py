@@ -65,6 +65,10 @@ class Begin(Struct, frozen=True):
     """Ticks may be written from now on."""
 
 
+class Rest(Struct, frozen=True):
+    """No tick is written any more: the node's last word is next."""
+
+
 class _Timer(Struct, frozen=True):
     number: int
 
@@ -108,6 +112,7 @@ class Sampler(Actor):
         self._last_full = -FULL_EVERY_S
         self._last = (0, 0.0)
         self._running = False
+        self._resting = False
         self._suspect = False
 
     def handle(self, message: Any) -> Any:
@@ -130,6 +135,8 @@ class Sampler(Actor):
             case Begin():
                 self._running = True
                 self._look()
+            case Rest():
+                self._resting = True
             case _Timer(number=number):
                 if number == self._next:
                     self._look()
@@ -143,6 +150,8 @@ class Sampler(Actor):
         self._ask_queues(lambda samples: _pass(ref, QueuesSeen(samples)))
 
     def _tick(self) -> None:
+        if self._resting:
+            return
         now = self._clock.monotonic()
         self._watch_clock(now)
         full = now - self._last_full >= FULL_EVERY_S

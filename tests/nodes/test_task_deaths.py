@@ -41,7 +41,8 @@ async def test_what_a_killed_worker_had_in_hand_is_taken_again_at_once(tmp_path:
         blamed = node.all(TaskFailed)
         assert [(body.task, body.deaths) for _, body in blamed] == [("t0", 1), ("t0", 2)]
         assert {body.task: body.attempt for _, body in node.all(TaskFinished)} == {"t0": 3, "t1": 1, "t2": 1}
-        assert max(took) < 3
+        # A delivery that had to lapse first would be ten seconds late.
+        assert max(took) < 10
 
 
 @asynccontextmanager
