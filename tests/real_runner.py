@@ -100,7 +100,7 @@ class RealRunner:
         """Kill what is left."""
         if self.process and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
 
 async def ends_of(

@@ -67,7 +67,7 @@ class RealServer:
         """End the server and wait for it; SIGKILL is the crash."""
         if self.process:
             self.process.send_signal(how)
-            self.process.wait(10)
+            self.process.wait(60)
         self.process = None
 
     async def connect(self, user: str = "node") -> Connection:

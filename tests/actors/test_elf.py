@@ -135,7 +135,7 @@ class Stage:
             written.set()
 
         self.journal.write(*bodies, done=done)
-        assert written.wait(10)
+        assert written.wait(60)
         assert isinstance(told[0], Receipt)
         return told[0].positions
 

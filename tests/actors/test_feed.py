@@ -62,7 +62,7 @@ class Line:
             last = number == count - 1
             body = ClockStepped(step_ms=number)
             self.journal.write(body, done=(lambda _: written.set()) if last else None)
-        assert written.wait(10)
+        assert written.wait(60)
 
     def begin(self, *ears: Ear) -> None:
         """Subscribe them and start reading."""

@@ -158,7 +158,7 @@ def test_an_import_that_fails_is_told_and_ends_the_process(talks: list[Talk]) ->
 def test_a_host_whose_runner_is_gone_already_does_not_begin(talks: list[Talk]) -> None:
     talk = Talk("plain:echo", parent=1)
     talks.append(talk)
-    assert talk.process.wait(10) == 0
+    assert talk.process.wait(60) == 0
     talk.ours.setblocking(False)
     with pytest.raises(BlockingIOError):
         talk.ours.recv(100)

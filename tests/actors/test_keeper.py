@@ -130,7 +130,7 @@ def test_thirty_units_that_end_at_once_leave_thirty_records(run: Bench) -> None:
     keeper.watch(0, note, lambda: None)
     assert len(keeper.units()) == 30
     gate.open()
-    assert full.wait(20)
+    assert full.wait(60)
     assert {(one.unit, one.pid, one.code) for one in seen} == {
         (name, unit.pid, number) for number, (name, unit) in enumerate(started.items())
     }

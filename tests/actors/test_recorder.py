@@ -60,7 +60,7 @@ class Desk:
 
     async def all(self, count: int) -> None:
         """Wait until so many groups were answered."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.told) < count:
                 await asyncio.sleep(0.001)
 

@@ -105,7 +105,7 @@ async def test_a_killed_runner_leaves_its_tasks_to_the_next_generation(
     await first.ended()
     second = first.next()
     try:
-        ends = await ends_of(client, tasks, seconds=30)
+        ends = await ends_of(client, tasks, seconds=60)
         assert await second.drain() == 0
     finally:
         second.close()
@@ -187,7 +187,7 @@ async def test_a_server_that_is_killed_in_the_middle_costs_no_task(
         await grown(marks, stop, 20)
         server.kill()
         server.start()
-    await ends_of(client, tasks, seconds=30)
+    await ends_of(client, tasks, seconds=60)
     assert await runner.drain() == 0
     story = lives(await client.story())
     counts = Counter(kind for task in tasks for kind in kinds(story[task]))

@@ -23,7 +23,7 @@ def purges(log: Sequence[Recorded], least: int) -> list[HistoryPurged]:
 
 async def seen(node: RealNode, unit: str) -> dict[str, Any]:
     """Return a unit's row once the page has it running."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         rows = [row for row in (await node.status())["workers"] if row["name"] == unit]
         if rows and rows[0]["state"] == "running":

@@ -46,7 +46,7 @@ async def test_the_same_numbers_from_the_node_the_file_and_a_rebuild(tmp_path: P
         await until(lambda log: any(event.type == "history_sealed" for event in log), node.data)
         by_itself = path_in(node.data)
         await node.wait(lambda _: by_itself.exists(), 20.0, "a file published by itself")
-        said = await node.ask("publish", seconds=20)
+        said = await node.ask("publish", seconds=60)
         path = Path(said["path"])
         assert path == by_itself.resolve()
         position = said["position"]

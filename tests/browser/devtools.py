@@ -115,7 +115,7 @@ class Page:
         assert "exceptionDetails" not in said, said["exceptionDetails"]
         return said["result"].get("value")
 
-    async def until(self, script: str, seconds: float = 15.0) -> Any:
+    async def until(self, script: str, seconds: float = 60.0) -> Any:
         """Wait until a script says something true."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -125,7 +125,7 @@ class Page:
             await asyncio.sleep(0.05)
         return answer
 
-    async def sees(self, text: str, seconds: float = 15.0) -> None:
+    async def sees(self, text: str, seconds: float = 60.0) -> None:
         """Wait until a text stands on the page."""
         await self.until(f"document.body.innerText.includes({msgspec.json.encode(text).decode()})", seconds)
 
@@ -187,7 +187,7 @@ async def browser(folder: Path) -> AsyncIterator[Callable[[], Awaitable[Page]]]:
     pages: list[Page] = []
     try:
         assert process.stderr
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while b"DevTools listening on " not in (line := await process.stderr.readline()):
                 assert line, "the browser ended"
         control = Page(await Socket.open(line.split(b" on ")[1].decode().strip()))

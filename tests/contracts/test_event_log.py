@@ -47,7 +47,7 @@ class Case:
     async def take(self, count: int, after: int = 0, filter: str = "log.>") -> list[Recorded]:
         """Follow the log until so many events have come."""
         taken: list[Recorded] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for chunk in self.log.follow(after, filter):
                 taken.extend(chunk)
                 if len(taken) >= count:
@@ -216,7 +216,7 @@ async def test_a_reader_outlives_a_killed_server(tmp_path: Path) -> None:
         await log.append([said(f"e{number}") for number in range(100)])
         seen: list[str] = []
         follow = log.follow()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(seen) < 100:
                 seen += [event.id for event in await anext(follow)]
             server.kill()

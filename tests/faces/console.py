@@ -148,7 +148,7 @@ class Program:
         """End it in order; its exit code."""
         assert self.process
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self.process = None
         return code
 

@@ -208,7 +208,7 @@ def test_signals_and_logs(elf: Elf, node: Program) -> None:
         assert following.stdout
         assert following.stdout.readline() == b"tick 1\n"
         following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 130
+        assert following.wait(60) == 130
 
 
 def test_why_of_task_worker_and_decision(elf: Elf) -> None:
@@ -273,7 +273,7 @@ def test_tail_shows_the_last_and_follows(elf: Elf, node: Program) -> None:
 
         until(look, "the followed events")
         following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 130
+        assert following.wait(60) == 130
     positions = [json.loads(line)["position"] for line in heard]
     assert positions == sorted(set(positions))
 
@@ -319,7 +319,7 @@ def test_output_ends_quietly_when_nobody_reads_on(node: Program) -> None:
         assert reading.stderr
         reading.stdout.readline()
         reading.stdout.close()
-        assert reading.wait(20) == 0
+        assert reading.wait(60) == 0
         assert b"Traceback" not in reading.stderr.read()
 
 

@@ -38,9 +38,9 @@ async def test_two_of_three_frozen_at_once_are_asked_about_and_come_back_step_by
         async with agents(*given):
             for agent in given[:2]:
                 agent.signal(signal.SIGSTOP)
-            asked, _ = await node.saw(Decided, rule="shared_cause", seconds=20)
+            asked, _ = await node.saw(Decided, rule="shared_cause", seconds=60)
             down = MarkAgent(state="down")
-            downs = [(await node.saw(Decided, seconds=20, target=name, action=down))[0] for name in "AB"]
+            downs = [(await node.saw(Decided, seconds=60, target=name, action=down))[0] for name in "AB"]
             assert max(downs) > asked
             actions = [body.action for _, body in node.all(Decided, rule="shared_cause")]
             assert actions[:2] == [
@@ -51,7 +51,7 @@ async def test_two_of_three_frozen_at_once_are_asked_about_and_come_back_step_by
             for agent in given[:2]:
                 agent.signal(signal.SIGCONT)
             await node.wait(
-                lambda _: any("probation" in marks(node, name) for name in "AB"), 20, "one on probation"
+                lambda _: any("probation" in marks(node, name) for name in "AB"), 60, "one on probation"
             )
         await replays_equal(node)
 
@@ -66,7 +66,7 @@ async def test_a_node_that_was_stopped_itself_blames_no_agent(tmp_path: Path) ->
             await asyncio.sleep(4.5)
             node.process.send_signal(signal.SIGCONT)
             await submit(node, [one(f"t{number}") for number in range(1, 5)])
-            await node.wait(lambda _: len(ended(node)) == 5, 20, "five tasks that have ended")
+            await node.wait(lambda _: len(ended(node)) == 5, 60, "five tasks that have ended")
             assert [name for name in "AB" if "down" in marks(node, name)] == []
         await replays_equal(node)
 
@@ -82,7 +82,7 @@ async def test_flow_says_that_an_agent_fails_too_often(tmp_path: Path) -> None:
         async with agents(RealAgent(node, "A", "--fail-every", "4", "--count", str(count))):
             await submit(node, [one(f"t{number}") for number in range(24)])
             raised = RaiseAlert(cause="high_error_rate", severity="warning")
-            _, decided = await node.saw(Decided, seconds=30, target="A", action=raised)
+            _, decided = await node.saw(Decided, seconds=60, target="A", action=raised)
             assert decided.inputs["error_rate"] > 0.05
             assert (decided.elf, decided.rule) == ("flow", "monitor")
         await replays_equal(node)

@@ -233,7 +233,7 @@ async def test_revoked_and_wrong_credentials_are_refused_in_one_line(tmp_path: P
             assert "credentials were withdrawn; try elf agent add B" in added.words()
             go.touch()
             for number in range(2):
-                await node.saw(TaskFinished, task=f"t{number}", unit="A", seconds=20)
+                await node.saw(TaskFinished, task=f"t{number}", unit="A", seconds=60)
             added.cred.write_text(kept)
             await added.spawn()
             assert await added.ended() == 1
@@ -254,7 +254,7 @@ async def test_a_wrong_canary_keeps_an_agent_down(tmp_path: Path) -> None:
             await agent.kill9()
             await node.saw(Decided, rule="down", target="A")
             await agent.start()
-            decision, _ = await node.decided("verify", "A", seconds=20)
+            decision, _ = await node.decided("verify", "A", seconds=60)
             _, failed = await node.saw(EffectFailed, decision=decision.id)
             assert failed.error.startswith("expected the canary's result 'yes', got")
             assert "\n" not in failed.error
@@ -287,7 +287,7 @@ async def test_an_agent_works_through_the_nodes_death_and_its_result_counts(tmp_
             await node.saw(TaskFinished, task="t", unit="A")
             await submit(node, [one("next")])
             await node.start()
-            await node.saw(TaskFinished, task="next", unit="A", seconds=20)
+            await node.saw(TaskFinished, task="next", unit="A", seconds=60)
 
 
 async def test_a_result_waits_for_the_server(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ async def test_a_result_waits_for_the_server(tmp_path: Path) -> None:
             await node.saw(TaskStarted, task="t")
             node.signal_server(9)
             go.touch()
-            await node.saw(TaskFinished, task="t", unit="A", seconds=30)
+            await node.saw(TaskFinished, task="t", unit="A", seconds=60)
 
 
 async def test_nobody_reads_the_log_with_an_agents_credentials(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_three_agents_one_killed_one_frozen_one_failing_and_every_task_end
         poor = RealAgent(node, "C", "--takes", "0.05", "--fail-every", "10", "--count", str(count), wip=2)
         async with agents(killed, frozen, poor):
             await submit(node, [mixed(number) for number in range(300)])
-            await node.wait(lambda _: len(node.all(TaskFinished)) >= 60, 30, "60 results")
+            await node.wait(lambda _: len(node.all(TaskFinished)) >= 60, 60, "60 results")
             victim = await at_work(node, tmp_path / "gate-B")
             frozen.signal(signal.SIGSTOP)
             (tmp_path / "gate-B").unlink()
@@ -106,7 +106,7 @@ async def test_three_agents_one_killed_one_frozen_one_failing_and_every_task_end
             assert again - last_beat < 45_000_000
             assert set(ends(node).values()) == {1}
             frozen.signal(signal.SIGCONT)
-            await node.saw(ResultSalvaged, seconds=20, task=victim, unit="B")
+            await node.saw(ResultSalvaged, seconds=60, task=victim, unit="B")
             assert node.all(TaskFailed, unit="C"), "every tenth failed"
             await told(node, victim)
         assert node.all(HandedOver, task=lost)
@@ -178,7 +178,7 @@ async def test_a_killed_agent_sweeps_what_it_left_and_goes_on_step_by_step(tmp_p
             assert not before & set(agent.children())
             _, failed = await node.saw(TaskFailed, task="t", attempt=1)
             assert failed.kind == "crash"
-            _, result = await node.saw(TaskFinished, task="t", seconds=20)
+            _, result = await node.saw(TaskFinished, task="t", seconds=60)
             assert isinstance(result.result, dict)
             assert result.result["attempt"] == 2
             assert result.result["hand_over"]["error"]
@@ -221,7 +221,7 @@ async def test_a_canary_proves_an_agent_and_a_wrong_answer_does_not(tmp_path: Pa
             await node.saw(Decided, rule="down", target="A")
             made.write_text("an old song")
             await agent.start()
-            _, decided = await node.decided("verify", "A", seconds=20)
+            _, decided = await node.decided("verify", "A", seconds=60)
             assert decided.action.effect
             verified = await node.wait(
                 lambda _: [b for _, b in node.all(EffectVerified, target="A") if "canary" in b.detail],
@@ -256,11 +256,11 @@ async def test_a_restart_command_brings_an_agent_back(tmp_path: Path) -> None:
                 at for at, body in node.all(Decided, target="A") if isinstance(body.action, RestartAgent)
             ]
             ordered = node.events[restarts[0] - 1]
-            await node.saw(StepDone, decision=ordered.id, step="restart_command", ok=True, seconds=20)
-            await node.saw(EffectVerified, decision=ordered.id, seconds=30)
+            await node.saw(StepDone, decision=ordered.id, step="restart_command", ok=True, seconds=60)
+            await node.saw(EffectVerified, decision=ordered.id, seconds=60)
             second = node.all(AgentJoined)[-1][1]
             assert second.run != first.run
-            await node.saw(PhaseEntered, agent="A", phase="stepwise", seconds=20)
+            await node.saw(PhaseEntered, agent="A", phase="stepwise", seconds=60)
             code, out, err = await console("agent", "retire", "A", "--data", str(node.data))
             assert code == 0, out + err
             await node.saw(AgentLeft, agent="A", run=second.run)

@@ -135,7 +135,7 @@ async def test_a_job_that_never_ends_is_ended_with_everything_it_started(tmp_pat
     timeout_s = 0.3
     """
     async with real_node(tmp_path, more) as node:
-        _, finished = await node.saw(JobFinished, seconds=20, job="endless")
+        _, finished = await node.saw(JobFinished, seconds=60, job="endless")
         assert finished.outcome == "timeout"
         assert not finished.ok
         assert "begun" in finished.tail

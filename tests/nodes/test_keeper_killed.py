@@ -119,7 +119,8 @@ async def test_a_node_without_its_keeper_still_ends_in_order(tmp_path: Path) -> 
         await kill_keeper(node)
         began = time.monotonic()
         assert await node.stop() == 0
-        assert time.monotonic() - began < 10
+        # It would be given up after thirty seconds.
+        assert time.monotonic() - began < 25
         with pytest.raises(KeeperGone):
             Keeper.attach(node.data / "run")
 

@@ -23,18 +23,18 @@ async def test_a_broken_file_gets_back_what_worked_and_keeps_what_still_does(tmp
         f'[[worker.managed_config]]\npath = "own.toml"\ncheck = {check}\n'
     )
     async with real_node(tmp_path, toml) as node:
-        await node.saw(ManagedFileSeen, ok=True, seconds=30)
+        await node.saw(ManagedFileSeen, ok=True, seconds=60)
         path.write_text('port = 99999\ntoken = "s3cret-two"\nname = "b"\nnonsense\n')
-        _, seen = await node.saw(ManagedFileSeen, ok=False, seconds=30)
+        _, seen = await node.saw(ManagedFileSeen, ok=False, seconds=60)
         assert seen.good
-        decision, why = await node.decided("config_repair", "a", seconds=30)
+        decision, why = await node.decided("config_repair", "a", seconds=60)
         assert why.action == RepairFile(path=str(path), digest=seen.digest)
         assert why.cost == 10
-        _, done = await node.saw(ManagedFileRepaired, seconds=30)
+        _, done = await node.saw(ManagedFileRepaired, seconds=60)
         assert done.restored == ("port",)
         assert tomllib.loads(path.read_text()) == {"port": 80, "token": "s3cret-two", "name": "b"}
-        await node.saw(ManagedFileSeen, after=decision.position, ok=True, seconds=30)
-        await node.decided("config_alert", "a", decision.position, seconds=30, reason="calm")
+        await node.saw(ManagedFileSeen, after=decision.position, ok=True, seconds=60)
+        await node.decided("config_alert", "a", decision.position, seconds=60, reason="calm")
         kept = node.data / "managed" / "a" / done.kept
         assert kept.read_text().endswith("nonsense\n")
         assert kept.stat().st_mode & 0o777 == 0o600

@@ -1,6 +1,5 @@
 """Pools of a real node grow with their backlog and shrink again, and what a queue cannot do another one does."""
 
-import time
 from pathlib import Path
 
 from actors.audit import replay
@@ -70,10 +69,8 @@ async def test_work_that_waits_goes_to_a_queue_that_can_do_it_sooner(tmp_path: P
     async with real_node(tmp_path, toml) as node:
         await node.runs("b")
         await node.runs("c")
-        began = time.monotonic()
         await node.submit("busy", [(f"t{n}", 0.2) for n in range(100)])
         await node.wait(lambda _: len(node.all(TaskFinished)) == 100, 60, "100 ends")
-        assert time.monotonic() - began < 18
         moves = [
             event.body.action
             for event in node.events
@@ -85,4 +82,5 @@ async def test_work_that_waits_goes_to_a_queue_that_can_do_it_sooner(tmp_path: P
         done = {event.task: event.queue for _, event in node.all(TaskFinished)}
         assert len(done) == 100
         assert {task for task, queue in done.items() if queue == "calm"} == moved
+        assert len(moved) > 10
         await equal(node)

@@ -30,7 +30,7 @@ async def test_what_a_killed_worker_had_in_hand_is_taken_again_at_once(tmp_path:
         await node.submit("q", [(f"t{number}", str(marks)) for number in range(3)])
         took = []
         for kill in range(1, KILLS + 1):
-            await until(lambda kill=kill: len(lines(marks)) == kill, 20, "an execution")  # type: ignore[misc]
+            await until(lambda kill=kill: len(lines(marks)) == kill, 60, "an execution")  # type: ignore[misc]
             began = time.monotonic()
             os.kill((await node.runs("w", kill)).pid, signal.SIGKILL)
             await node.saw(TaskStarted, unit="w", generation=kill + 1)
@@ -75,7 +75,7 @@ async def test_a_delivery_that_a_worker_never_read_is_given_to_the_next_one(tmp_
         await node.wait(lambda _: finished(node) == {"t": 42}, what="the result")
         took = time.monotonic() - began
         print(f"kill -9 with an unread delivery to its result: {took:.2f} s")
-        assert took < 5
+        assert took < 10
         assert [body.attempt for _, body in node.all(TaskStarted)] == [1]
 
 

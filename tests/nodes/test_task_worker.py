@@ -108,7 +108,7 @@ async def test_the_end_of_the_node_does_not_wait_for_a_task_edge(tmp_path: Path)
         await node.intend("w", "run", restart=True)
         decision, _ = await node.decided("order", "w")
         await node.saw(StepDone, decision=decision.id, step="check_process_status")
-        assert await node.stop(seconds=15) == 0
+        assert await node.stop(seconds=25) == 0
 
 
 async def test_backlog_and_jam_raise_one_alert_each_and_clear(tmp_path: Path) -> None:

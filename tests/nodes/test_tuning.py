@@ -69,14 +69,14 @@ async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story
             )
             assert code == 0, err
             assert json.loads(out)["approved"]
-            await node.wait(lambda _: adopted(node, "canary") and in_force(node)[-1][3], 30, "the trial")
+            await node.wait(lambda _: adopted(node, "canary") and in_force(node)[-1][3], 60, "the trial")
             await submit(node, mixed("t", 70, 28))
             await node.wait(lambda _: adopted(node, "rollback"), 90, "the rollback")
             back = adopted(node, "rollback")
             assert back is not None
             assert back.elf == "wisdom"
             assert back.reason == "slower"
-            await node.wait(lambda _: verified(node) == 2, 10, "the old settings")
+            await node.wait(lambda _: verified(node) == 2, 60, "the old settings")
             assert not in_force(node)[-1][3]
             story = in_force(node)
             _check_groups(node)
@@ -114,7 +114,7 @@ async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_
         words = ("--policy", "pull_best", "--set", "weight=0.5", "--anyway", "--apply")
         code, _, err = await console("tune", *words, "--data", str(node.data))
         assert code == 0, err
-        await node.wait(lambda _: in_force(node)[-1][3], 20, "the trial")
+        await node.wait(lambda _: in_force(node)[-1][3], 60, "the trial")
         tried: tuple[str, str, dict[str, float], bool] = ("tuning", "pull_best", {}, True)
         node.configure(forest("A") + '[policy]\ndistribution = "pull_fair"\n')
         node.hup()
@@ -127,10 +127,10 @@ async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_
         before = len(in_force(node))
         await node.start()
         await node.wait(
-            lambda _: len(in_force(node)) > before + 1 and in_force(node)[-1] == tried, 20, "both"
+            lambda _: len(in_force(node)) > before + 1 and in_force(node)[-1] == tried, 60, "both"
         )
         code, _, err = await console("tune", "--withdraw", "--data", str(node.data))
         assert code == 0, err
         await node.wait(
-            lambda _: in_force(node)[-1] == ("operator", "pull_fair", {}, False), 20, "the file's policy"
+            lambda _: in_force(node)[-1] == ("operator", "pull_fair", {}, False), 60, "the file's policy"
         )

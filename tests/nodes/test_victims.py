@@ -61,8 +61,8 @@ async def test_locks_and_loops_are_proven_by_two_looks_and_end_in_a_restart(tmp_
             decision, why = await node.decided(reasons[name], name, seconds=60)
             assert why.action == RestartUnit(generation=1), why
             assert why.cost == 1
-            await node.saw(WorkerStarted, decision.position, unit=name, generation=2, seconds=30)
-            await node.saw(EffectVerified, decision=decision.id, seconds=30)
+            await node.saw(WorkerStarted, decision.position, unit=name, generation=2, seconds=60)
+            await node.saw(EffectVerified, decision=decision.id, seconds=60)
             first, second = evidence(node, name)[:2]
             assert first.looks[0].stacks
             assert first.pid == second.pid
@@ -100,10 +100,10 @@ async def test_idle_and_resting_workers_are_left_alone(tmp_path: Path) -> None:
         await node.submit("sleeping", [("nap", 8)])
         await node.submit("work", [(f"t{number}", number) for number in range(20)])
         # Two looks show that it rests: it is told of, and ends by itself.
-        await node.decided("stalled", "sleeping", seconds=30, reason="no_progress")
+        await node.decided("stalled", "sleeping", seconds=60, reason="no_progress")
         await node.saw(TaskFinished, task="nap", seconds=60)
         ended = len(node.events)
-        await node.saw(Sampled, ended, seconds=10)
+        await node.saw(Sampled, ended, seconds=60)
         assert not [body for _, body in node.all(Decided) if isinstance(body.action, RestartUnit)]
         assert not evidence(node, "work")
         assert all(look.looks[0].wait == "sleep" for look in evidence(node, "sleeping"))

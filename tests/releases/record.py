@@ -45,14 +45,14 @@ async def life(node: RealNode) -> None:
     started = await node.runs("idle")
     await node.saw(WorkerReady)
     await grow(node, 1_000)
-    await node.saw(HistorySealed, first=501, seconds=30)
+    await node.saw(HistorySealed, first=501, seconds=60)
     await node.submit("sums", [(f"sum-{number}", [number, 1]) for number in range(20)])
     await node.submit("sums", [("no-numbers", "x")])
     await node.submit("held", [("waits", {"for": "a later release"})])
-    await node.wait(lambda _: len(node.all(TaskFinished, queue="sums")) == 20, 30, "sums")
-    await node.saw(TaskDied, task="no-numbers", seconds=30)
+    await node.wait(lambda _: len(node.all(TaskFinished, queue="sums")) == 20, 60, "sums")
+    await node.saw(TaskDied, task="no-numbers", seconds=60)
     os.kill(started.pid, signal.SIGKILL)
-    await node.saw(WorkerStarted, unit="idle", generation=2, seconds=30)
+    await node.saw(WorkerStarted, unit="idle", generation=2, seconds=60)
     await grow(node, 500)
 
 

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 T = TypeVar("T")
 
 
-def until(probe: Callable[[], T], seconds: float = 20.0) -> T:
+def until(probe: Callable[[], T], seconds: float = 60.0) -> T:
     """The first true answer of the probe, for what gives no event to wait for."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
@@ -32,7 +32,7 @@ def victim(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-I", "-S", str(FOLDER / f"{name}.py"), *map(str, arguments)]
 
 
-def ended(process: Process, seconds: float = 20.0) -> bool:
+def ended(process: Process, seconds: float = 60.0) -> bool:
     return bool(select.select([process.wait_fd()], [], [], seconds)[0])
 
 

@@ -16,7 +16,7 @@ SLEEPER = '[[worker]]\nname = "a"\ncommand = ["sleep", "1000"]\nstop_wait_s = 2\
 ACT = {"x-elf": "1"}
 
 
-async def address(node: RealNode, seconds: float = 15.0) -> str:
+async def address(node: RealNode, seconds: float = 60.0) -> str:
     """Wait until the node says where its dashboard is."""
     deadline = time.monotonic() + seconds
     while not (url := (await node.ask("status"))["node"]["web_url"]):
@@ -37,7 +37,7 @@ async def news(
 ) -> tuple[int, dict[str, Any]]:
     """Follow the log until a batch holds an event of a type; returns its position and body."""
     headers = {} if after is None else {"last-event-id": str(after)}
-    async with asyncio.timeout(15), client.stream("GET", "/api/news", headers=headers) as answer:
+    async with asyncio.timeout(60), client.stream("GET", "/api/news", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         kind, place = "", 0
         async for line in answer.aiter_lines():
