@@ -15,6 +15,7 @@ from actors.projector import Ask, Publish
 from actors.roster import Show
 
 _PAGE_S = 5.0
+_NEWS_S = 10.0
 _SQL_S = 20.0
 _PUBLISH_S = 120.0
 
@@ -48,7 +49,11 @@ class Desk:
             "publish": self._publish,
         }
 
-    async def _status(self, _: dict[str, Any]) -> Answer:
+    async def _status(self, body: dict[str, Any]) -> Answer:
+        """Answer with the page; to one who names the position it has seen, once there is more or time is over."""
+        after, seconds = body.get("after"), body.get("seconds", _NEWS_S)
+        if isinstance(after, int) and isinstance(seconds, int | float):
+            await self._feed.beyond(after, min(max(float(seconds), 0.0), _NEWS_S))
         page = await asked(
             asyncio.get_running_loop(), lambda reply: self._tell("roster", Show(reply)), _PAGE_S
         )

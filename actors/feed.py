@@ -54,6 +54,7 @@ class Feed:
         self._subscriptions: dict[str, Subscription] = {}
         self.position = 0
         self._reading = False
+        self._moved = asyncio.Event()
 
     def subscribe(self, subscription: Subscription) -> None:
         """Begin to deliver; a subscription of the same name is replaced."""
@@ -83,6 +84,8 @@ class Feed:
         try:
             async for events in self._from(self.position):
                 self.position = events[-1].position
+                moved, self._moved = self._moved, asyncio.Event()
+                moved.set()
                 for subscription in list(self._subscriptions.values()):
                     if subscription.joined and not subscription.send(events):
                         self._drop(subscription)
@@ -130,6 +133,15 @@ class Feed:
             # Whoever was behind has caught up; at the node's end the consumer goes by itself.
             await reader.close()
             raise
+
+    async def beyond(self, position: int, seconds: float) -> None:
+        """Wait until something stands behind a position and everybody was told, or so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.position <= position:
+                    await self._moved.wait()
+        except TimeoutError:
+            return
 
     def _drop(self, subscription: Subscription) -> None:
         if self._subscriptions.get(subscription.name) is subscription:

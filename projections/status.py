@@ -14,26 +14,21 @@ from projections.agent_rows import agent_rows
 from projections.alerts import Alert, Alerts
 from projections.controls import Controls
 from projections.dispatch import Dispatch
+from projections.doings import Deed, Doings, deed_of
 from projections.health import memory_percent
 from projections.mana import Mana
+from projections.marks import agent_mark, queue_mark, worker_mark
 from projections.queues import Queues
 from projections.standing import Standing
 from projections.timeline import Timeline
 from projections.units import SECOND, Unit, Units, worker_of
 
 _ACTIONS_KEPT = 20
+# What gives out one task after the other must not push everything else off the list.
+_ASSIGNMENTS_KEPT = 5
+_WATCHED = 5
 _RATE_WINDOW = 3600 * SECOND
 _SLOT = 10 * SECOND
-
-
-class Action(Struct, frozen=True):
-    """One decision worth showing."""
-
-    time: int
-    elf: str
-    text: str
-    decision: str
-    mode: str
 
 
 class Status(Struct):
@@ -48,7 +43,8 @@ class Status(Struct):
     alerts: Alerts = field(default_factory=lambda: Alerts({}))
     standing: dict[str, Standing] = field(default_factory=dict)
     mana: dict[str, Mana] = field(default_factory=dict)
-    actions: list[Action] = field(default_factory=list)
+    actions: list[Deed] = field(default_factory=list)
+    doings: Doings = field(default_factory=Doings)
     controls: Controls = field(default_factory=Controls)
     waiting: dict[str, dict[str, int]] = field(default_factory=dict)
     ends: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -65,6 +61,7 @@ class Status(Struct):
         self.queues.apply(event, now, self.settings)
         self.dispatch.apply(event, now, self.timeline.epoch, self.settings)
         self._count(event, now)
+        self.doings.apply(event, self.timeline)
         if isinstance(body, Decided):
             self._decided(event, body, now)
         elif isinstance(body, AlertAcknowledged | AlertSilenced):
@@ -86,8 +83,10 @@ class Status(Struct):
         if decided.mode == "act":
             self.mana.setdefault(decided.elf, Mana()).spend(decided.cost)
             self.alerts.apply(decided, now)
-        self.actions.append(Action(event.time, decided.elf, decided.text, event.id, decided.mode))
-        del self.actions[:-_ACTIONS_KEPT]
+        self.actions.append(deed_of(event, decided))
+        if len(self.actions) > _ACTIONS_KEPT:
+            given = [at for at, deed in enumerate(self.actions) if deed.choice == "assign_task"]
+            del self.actions[given[0] if len(given) > _ASSIGNMENTS_KEPT else 0]
 
     def _settled(self, event: Recorded) -> None:
         body = event.body
@@ -120,20 +119,36 @@ class Status(Struct):
 
     def page(self, now: int) -> dict[str, Any]:
         """Return the page without its `node` part; times in seconds, `now` in microseconds."""
+        alarms = self._alarms()
+        units = sorted(self.units.units.items())
+        workers = [self._worker(unit, now, alarms) for _, unit in units]
         return {
-            "workers": [self._worker(unit, now) for _, unit in sorted(self.units.units.items())],
+            "workers": workers,
             "pools": [self._pool(worker) for worker in self.settings.workers],
-            "agents": agent_rows(self.dispatch),
-            "queues": [self._queue(name, now) for name in sorted(self.queues.queues)],
-            "elves": [self._elf_row(elf) for elf in self.settings.elves],
-            "mana_total": self._mana_total(),
-            "actions": [
-                {"time": item.time / SECOND, "elf": item.elf, "text": item.text, "decision": item.decision}
-                for item in reversed(self.actions)
+            "agents": [
+                row | {"mark": agent_mark(row["state"], alarms.get(row["name"], ()))}
+                for row in agent_rows(self.dispatch)
             ],
+            "queues": [
+                self._queue(name, now) | {"mark": queue_mark(alarms.get(name, ()))}
+                for name in sorted(self.queues.queues)
+            ],
+            "elves": [self._elf_row(elf, workers, now) for elf in self.settings.elves],
+            "mana_total": self._mana_total(),
+            "actions": [deed.row() for deed in reversed(self.actions)],
             "alerts": [self._alert(alert) for _, alert in sorted(self.alerts.open.items())],
+            "proposals": self.doings.proposals(now),
+            "next_reminder": self.doings.next_reminder(),
+            "next_job": self.doings.next_job(),
             "paused": self.controls.paused,
         }
+
+    def _alarms(self) -> dict[str, list[str]]:
+        """Return the severities of open alerts by target."""
+        found: dict[str, list[str]] = {}
+        for alert in self.alerts.open.values():
+            found.setdefault(alert.target, []).append(alert.severity)
+        return found
 
     def _alert(self, alert: Alert) -> dict[str, Any]:
         silent = alert.silent_until > self.timeline.now
@@ -158,19 +173,22 @@ class Status(Struct):
             "set": self.units.pinned.get(worker.name),
         }
 
-    def _worker(self, unit: Unit, now: int) -> dict[str, Any]:
+    def _worker(self, unit: Unit, now: int, alarms: dict[str, list[str]]) -> dict[str, Any]:
         worker = worker_of(self.settings, unit.pool)
         sample = unit.sample
+        state, percent = self._state(unit), memory_percent(unit, self.settings)
+        said = {*alarms.get(unit.name, ()), *alarms.get(unit.pool, ())}
         return {
             "name": unit.name,
             "pool": unit.pool,
             "pid": unit.pid if unit.alive else None,
             "generation": unit.generation,
-            "state": self._state(unit),
+            "state": state,
+            "mark": worker_mark(state, said, percent, self.settings.limits.memory_gc_percent),
             "cpu_percent": sample.cpu / 10 if sample else None,
             "memory_bytes": sample.memory if sample else None,
             "memory_limit_bytes": worker.memory_limit if worker and worker.memory_limit else None,
-            "memory_percent": memory_percent(unit, self.settings),
+            "memory_percent": percent,
             "tasks_processed": unit.tasks_done,
             "errors": unit.tasks_failed,
             "tasks_per_hour": _since(self.ends.get(f"unit/{unit.name}"), now - _RATE_WINDOW),
@@ -219,7 +237,7 @@ class Status(Struct):
             "ended": queue.ended,
         }
 
-    def _elf_row(self, elf: ElfSettings) -> dict[str, Any]:
+    def _elf_row(self, elf: ElfSettings, workers: list[dict[str, Any]], now: int) -> dict[str, Any]:
         standing = self.standing.get(elf.name)
         doing = ""
         if standing and standing.effects:
@@ -231,6 +249,7 @@ class Status(Struct):
             )
         waits = sum(until > self.timeline.now for until in standing.deferred.values()) if standing else 0
         mana = self.mana.get(elf.name)
+        last = self.doings.last.get(elf.name)
         return {
             "name": elf.name,
             "mode": self.controls.of(elf),
@@ -239,12 +258,22 @@ class Status(Struct):
             "mana": mana.level if mana else elf.mana.start,
             "doing": doing,
             "deferred": waits,
+            "capacity": elf.mana.capacity,
+            "last": last.row() if last else None,
+            "next": (self.doings.next_reminder() or self.doings.next_job()) if elf.name == "time" else None,
+            "watching": _ailing(workers) if elf.name == "healing" else [],
+            "proposals": sum(one.deed.elf == elf.name for one in self.doings.open(now)),
         }
 
     def _mana_total(self) -> int:
         """The rounded mean of the elves' levels."""
         levels = [self.mana[elf.name].level for elf in self.settings.elves if elf.name in self.mana]
         return round(sum(levels) / len(levels)) if levels else 0
+
+
+def _ailing(workers: list[dict[str, Any]]) -> list[str]:
+    """Return the first of those that somebody should look at."""
+    return [row["name"] for row in workers if row["mark"] in ("warning", "bad")][:_WATCHED]
 
 
 def _mark(counts: dict[str, int], at: int) -> None:

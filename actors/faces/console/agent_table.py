@@ -5,6 +5,7 @@ from typing import Any
 from actors.faces.console.options import Language
 from actors.faces.console.output import clock, show_table
 from actors.faces.console.words import say
+from actors.faces.look import marked
 
 
 def show_agents(rows: list[dict[str, Any]], lang: Language) -> None:
@@ -24,7 +25,7 @@ def show_agents(rows: list[dict[str, Any]], lang: Language) -> None:
     cells = [
         (
             row["name"],
-            say(row["state"], lang),
+            marked(row, lang),
             say(row["phase"], lang),
             row["load_score"],
             row["capacity"],

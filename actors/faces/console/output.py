@@ -65,8 +65,13 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
     if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else " " for letter in value)
+        return plain(value)
     return str(value)
+
+
+def plain(text: str) -> str:
+    """Take out of a text whatever could steer a terminal or turn the direction of writing."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def size(value: float | None) -> str:

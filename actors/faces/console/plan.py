@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from actors.client import Client
+from actors.faces.acts import answer
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, Language, Where, WhereOption, language
 from actors.faces.console.output import clock, show_json, show_table
 from actors.faces.console.reading import Reading
 from actors.faces.console.words import say
-from events.proposals import ProposalApproved, ProposalRejected
 
 _LIST = "SELECT * EXCLUDE (action) FROM proposals WHERE ? OR state = 'open' ORDER BY seq DESC LIMIT 200"
 _ONE = "SELECT * EXCLUDE (action) FROM proposals WHERE starts_with(id, ?) ORDER BY seq DESC LIMIT 2"
@@ -71,7 +71,7 @@ def approve(id: str, /, *, reason: str = "", json: bool = False, where: WhereOpt
     json
         Print {"id", "answer", "position"}.
     """
-    return _answer(id, ProposalApproved, reason, json, where)
+    return _answer(id, True, reason, json, where)
 
 
 def reject(id: str, /, *, reason: str = "", json: bool = False, where: WhereOption = HERE) -> int:
@@ -86,32 +86,26 @@ def reject(id: str, /, *, reason: str = "", json: bool = False, where: WhereOpti
     json
         Print {"id", "answer", "position"}.
     """
-    return _answer(id, ProposalRejected, reason, json, where)
+    return _answer(id, False, reason, json, where)
 
 
-def _answer(
-    id: str,
-    kind: type[ProposalApproved] | type[ProposalRejected],
-    reason: str,
-    as_json: bool,
-    where: Where,
-) -> int:
+def _answer(id: str, yes: bool, reason: str, as_json: bool, where: Where) -> int:
     with Reading(where.place()) as reading:
         row = _one(reading, id)
     if row["state"] != "open":
         raise Failure(f"expected an open proposal, got {row['id']}: {row['state']}; try elf plan", Exit.NO)
-    body = kind(decision=row["id"], elf=row["elf"], rule=row["rule"], about=row["target"], reason=reason)
+    body = answer(row, yes, reason)
 
     async def send() -> int:
         async with await Client.open(where.place(), "operator") as client:
             return await client.say(body, cause=row["id"])
 
     position = asyncio.run(send())
-    answer = "approved" if kind is ProposalApproved else "rejected"
+    said = "approved" if yes else "rejected"
     if as_json:
-        show_json({"id": row["id"], "answer": answer, "position": position})
+        show_json({"id": row["id"], "answer": said, "position": position})
     else:
-        print(f"{row['id']}: {answer} (position {position})")
+        print(f"{row['id']}: {said} (position {position})")
     return Exit.FINE
 
 

@@ -1,14 +1,17 @@
 """`elf status` and `elf mana`: the whole forest at one look."""
 
 import asyncio
+import sys
+import time
 from typing import Any
 
 from actors.client import Client
 from actors.faces.console.agent_table import show_agents
 from actors.faces.console.failure import Exit
 from actors.faces.console.options import HERE, Language, WhereOption, language
-from actors.faces.console.output import clock, show_json, show_table, size, span
+from actors.faces.console.output import clock, plain, show_json, show_table, size, span
 from actors.faces.console.words import say
+from actors.faces.look import action, bar, elf_line, marked, percent
 from actors.place import Place
 
 
@@ -73,7 +76,7 @@ def _print_workers(workers: list[dict[str, Any]], lang: Language) -> None:
         rows.append(
             [
                 worker["name"],
-                say(worker["state"], lang),
+                marked(worker, lang),
                 "-" if cpu is None else f"{cpu:.1f}%",
                 memory,
                 worker["tasks_per_hour"],
@@ -108,13 +111,20 @@ def _print_queues(queues: list[dict[str, Any]], lang: Language) -> None:
 
 def _print_elves(page: dict[str, Any], lang: Language) -> None:
     print()
-    headings = [say(word, lang) for word in ("elf", "mode", "mana", "deferred", "doing")]
+    now = float(page.get("time") or time.time())
+    headings = [say(word, lang) for word in ("elf", "mode", "mana", "doing")]
     rows = [
-        [elf["name"], mode_of(elf, lang), elf["mana"], elf["deferred"], elf["doing"]] for elf in page["elves"]
+        (elf["name"], mode_of(elf, lang), _level(percent(elf)), elf_line(elf, lang, now))
+        for elf in page["elves"]
     ]
-    show_table(headings, rows, numbers=(2, 3))
+    show_table(headings, [*rows, (say("total", lang), "", _level(page["mana_total"]), "")], numbers=(2,))
     if page["paused"]:
         print(say("all elves only observe", lang))
+
+
+def _level(value: float) -> str:
+    """Spell a level of mana, for somebody who looks with its bar."""
+    return f"{bar(value, 100)} {value:>3.0f}%" if sys.stdout.isatty() else f"{value:.0f}%"
 
 
 def mode_of(elf: dict[str, Any], lang: Language) -> str:
@@ -124,17 +134,24 @@ def mode_of(elf: dict[str, Any], lang: Language) -> str:
 
 
 def _print_news(page: dict[str, Any], lang: Language) -> None:
-    if page["alerts"]:
-        print(f"\n{say('alerts', lang)}")
-        for alert in page["alerts"]:
-            print(
-                f"  {_moment(alert['opened'])}  {alert['severity']}  {alert['cause']} {alert['target']}"
-                f"  {alert['text']}{_known(alert, lang)}"
-            )
-    if page["actions"]:
-        print(f"\n{say('actions', lang)}")
-        for action in page["actions"][:10]:
-            print(f"  {_moment(action['time'])}  {action['elf']}  {action['text']}  [{action['decision']}]")
+    for heading, lines in (
+        ("alerts", [_alert_line(alert, lang) for alert in page["alerts"]]),
+        ("proposals", [_deed_line(row, lang) for row in page["proposals"]]),
+        ("actions", [_deed_line(row, lang) for row in page["actions"][:10]]),
+    ):
+        if lines:
+            print(f"\n{say(heading, lang)}")
+        for line in lines:
+            print(plain(line))
+
+
+def _alert_line(alert: dict[str, Any], lang: Language) -> str:
+    about = f"{alert['severity']}  {alert['cause']} {alert['target']}  {alert['text']}"
+    return f"  {_moment(alert['opened'])}  {about}{_known(alert, lang)}"
+
+
+def _deed_line(row: dict[str, Any], lang: Language) -> str:
+    return f"  {_moment(row['time'])}  {row['elf']}  {action(row, lang)}  [{row['decision']}]"
 
 
 def _known(alert: dict[str, Any], lang: Language) -> str:
@@ -167,6 +184,8 @@ def mana(*, json: bool = False, lang: Language | None = None, where: WhereOption
         return Exit.FINE
     choice = language(lang)
     headings = [say(word, choice) for word in ("elf", "mana", "mode", "deferred")]
-    rows = [[elf["name"], elf["mana"], mode_of(elf, choice), elf["deferred"]] for elf in page["elves"]]
-    show_table(headings, [*rows, [say("total", choice), page["mana_total"], "", ""]], numbers=(1, 3))
+    rows = [
+        [elf["name"], _level(percent(elf)), mode_of(elf, choice), elf["deferred"]] for elf in page["elves"]
+    ]
+    show_table(headings, [*rows, [say("total", choice), _level(page["mana_total"]), "", ""]], numbers=(1, 3))
     return Exit.FINE

@@ -95,6 +95,23 @@ _JA = {
     "open": "発生中",
     "all elves only observe": "全エルフは観察のみ",
     "text": "内容",
+    "proposals": "提案",
+    "proposal": "提案",
+    "workers": "ワーカー",
+    "worker state": "ワーカー状態",
+    "agents": "エージェント",
+    "queues": "キュー",
+    "elf activity": "エルフ活動",
+    "recent actions": "最近のアクション",
+    "open alerts": "発生中の警告",
+    "critical": "重大",
+    "warning": "警告",
+    "info": "情報",
+    "high": "高",
+    "middle": "中",
+    "low": "低",
+    "leader": "指導中",
+    "tasks held": "担当",
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from actors.faces.web.link import Link, Rows
+from actors.faces.link import Link, Rows
 from actors.place import ClientError
 
 PAGE = 100

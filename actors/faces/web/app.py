@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,10 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from actors.faces.acts import ACTS
+from actors.faces.link import Link
 from actors.faces.web import answers, tails
-from actors.faces.web.acts import ACTS
 from actors.faces.web.guard import Guard
-from actors.faces.web.link import Link
 from actors.faces.web.news import News, TooMany
 from actors.faces.web.past import Past
 from actors.faces.web.site import Site
@@ -45,8 +46,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Api:
     """Answers questions in JSON; what goes wrong is a sentence."""
 
-    def __init__(self, link: Link, news: News) -> None:
+    def __init__(self, link: Link, news: News, data: Path) -> None:
         self._link = link
+        self._data = data
         self._news = news
         self._past = Past(link.place)
         # One fold at a time: the node itself has work to do beside this.
@@ -103,12 +105,12 @@ class Api:
         return _json(await loop.run_in_executor(self._folder, self._past.page, position))
 
     async def _logs(self, _: Request) -> Response:
-        return _json({"logs": await asyncio.to_thread(tails.names, self._link.data)})
+        return _json({"logs": await asyncio.to_thread(tails.names, self._data)})
 
     async def _tail(self, request: Request) -> Response:
         lines = answers.number(request.query_params, "lines", 200, tails.MOST_LINES)
         name = request.path_params["name"]
-        return _json(await asyncio.to_thread(tails.tail, self._link.data, name, lines))
+        return _json(await asyncio.to_thread(tails.tail, self._data, name, lines))
 
     async def _act(self, request: Request) -> Response:
         act = ACTS.get(request.path_params["verb"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.faces.web.link import Link
+from actors.faces.link import Link
 from actors.feed import Chunk
 
 _KEPT = 2000

@@ -99,17 +99,18 @@ class WebServer:
     async def _serve(self, listener: socket.socket, token: str) -> None:
         import uvicorn
 
+        from actors.faces.link import Link
         from actors.faces.web.app import Api, make_app
-        from actors.faces.web.link import Link
         from actors.faces.web.news import News
         from actors.faces.web.site import Site
+        from actors.place import Place
 
         name = str(self._about()["id"])
         site = Site(name, self._language)
         news = News(lambda: {**self._about(), "build": site.build, "language": self._language})
         news.open(asyncio.get_running_loop())
-        link = Link(self._data, name)
-        api = Api(link, news)
+        link = Link(Place(self._data))
+        api = Api(link, news, self._data)
         config = uvicorn.Config(
             make_app(site, api, token),
             lifespan="off",

@@ -1,25 +1,24 @@
-"""The dashboard's way to the node: one connection as the operator, opened when somebody looks."""
+"""A dashboard's way to the node: one connection as the operator, opened when somebody looks."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from actors.client import Client
 from actors.place import Place
 
 _FRESH_S = 0.4
+# How long the node may let a question wait: a node that is gone is noticed that much later.
+_PATIENCE_S = 2.0
 Rows = list[dict[str, Any]]
 
 
 class Link:
     """Lives on the loop of the dashboard. Every method may raise ClientError."""
 
-    def __init__(self, data: Path, name: str) -> None:
-        self.data = data
-        self.name = name
-        self.place = Place(data)
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self._client: Client | None = None
         self._opening = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -40,6 +39,11 @@ class Link:
                 self._page = await (await self.client()).ask("status")
                 self._taken = time.monotonic()
         return self._page
+
+    async def news(self, after: int) -> dict[str, Any]:
+        """Return the page once something stands behind a position, or the present one a moment later."""
+        asked = {"after": after, "seconds": _PATIENCE_S}
+        return await (await self.client()).ask("status", asked, _PATIENCE_S + 3.0)
 
     def forget(self) -> None:
         """Let the next look ask anew: somebody has just changed something."""

@@ -1,13 +1,14 @@
-"""What people do on the pages, said in the log as the operator says it on the command line."""
+"""What people do on dashboards, said in the log as the operator says it on the command line."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, get_args
 
 from actors import second_chances
-from actors.faces.web.link import Link
+from actors.faces.link import Link
 from actors.place import ClientError
 from events.agents import AgentIntent, AgentIntentSet
-from events.controls import AlertAcknowledged, AlertSilenced
+from events.controls import AlertAcknowledged, AlertSilenced, ElvesPaused, ElvesResumed
+from events.event import Event
 from events.observations import Intent
 from events.proposals import ProposalApproved, ProposalRejected
 
@@ -79,12 +80,14 @@ async def proposal(link: Link, body: Body) -> int:
     if not rows or rows[0]["state"] != "open":
         got = rows[0]["state"] if rows else "none"
         raise ClientError(f"expected an open proposal, got {wanted[:60]!r}: {got}; load the page again", 1)
-    row = rows[0]
-    kind = ProposalApproved if do == "approve" else ProposalRejected
-    said = kind(
-        decision=row["id"], elf=row["elf"], rule=row["rule"], about=row["target"], reason=_reason(body)
-    )
-    return await (await link.client()).say(said, cause=row["id"])
+    said = answer(rows[0], do == "approve", _reason(body))
+    return await (await link.client()).say(said, cause=rows[0]["id"])
+
+
+def answer(row: Body, approve: bool, reason: str) -> Event:
+    """Return what a person says to a proposal or a piece of advice, a row of the view `proposals`."""
+    kind = ProposalApproved if approve else ProposalRejected
+    return kind(decision=row["id"], elf=row["elf"], rule=row["rule"], about=row["target"], reason=reason)
 
 
 async def alert(link: Link, body: Body) -> int:
@@ -103,6 +106,15 @@ async def alert(link: Link, body: Body) -> int:
     )
 
 
+async def elves(link: Link, body: Body) -> int:
+    """Let all elves only observe, or go on in their own modes."""
+    do = _text(body, "do")
+    if do not in ("pause", "resume"):
+        raise ClientError(f"expected pause or resume, got {do!r}")
+    said = (ElvesPaused if do == "pause" else ElvesResumed)(reason=_reason(body))
+    return await (await link.client()).say(said)
+
+
 ACTS: dict[str, Callable[[Link, Body], Awaitable[int]]] = {
     "worker": worker,
     "scale": scale,
@@ -110,6 +122,7 @@ ACTS: dict[str, Callable[[Link, Body], Awaitable[int]]] = {
     "task": task,
     "alert": alert,
     "proposal": proposal,
+    "elves": elves,
 }
 
 
