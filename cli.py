@@ -13,6 +13,7 @@ COMMANDS = (
     ("node", "node:node", "Run a node: supervise the workers of a forest.toml, decide, record."),
     ("init", "node:init", "Write a commented forest.toml to start from."),
     ("status", "status:status", "Show workers, queues, elves, alerts and what was done lately."),
+    ("top", "top:top", "Show the forest live, with keys for what people do."),
     ("submit", "submit:submit", "Submit one task, or many from JSON lines."),
     ("task", "tasks:task", "Show one task, withdraw it (task cancel ID) or try it again (task retry ID)."),
     ("tasks", "tasks:tasks", "List tasks, the latest first."),

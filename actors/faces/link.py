@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actors.client import Client
 from actors.place import Place
+
+if TYPE_CHECKING:
+    from projections.story import Story
 
 _FRESH_S = 0.4
 # How long the node may let a question wait: a node that is gone is noticed that much later.
@@ -62,6 +65,13 @@ class Link:
             return asyncio.run_coroutine_threadsafe(self.rows(sql, values), loop).result(20.0)
 
         return ask
+
+    async def story(self, about: str, language: str) -> "Story | None":
+        """Tell of a task, a worker, an agent or a decision; None if nobody is called that."""
+        from projections.story import story
+
+        ask = self.query(asyncio.get_running_loop())
+        return await asyncio.to_thread(story, ask, about, language)
 
     async def close(self) -> None:
         """Give the connection back."""

@@ -46,6 +46,9 @@ _DEEDS = {
     "notify": ("told people of {}", "{} を連絡"),
     "raise_alert": ("raised an alert on {}", "{} の警告"),
     "clear_alert": ("cleared the alert on {}", "{} の警告を解除"),
+    "defer": ("put off {}", "{} への対処を延期"),
+    "abstain": ("left {} alone", "{} は静観"),
+    "score_alert": ("judged a forecast on {}", "{} の予測を評価"),
     "adopt_distribution": ("changed the distribution", "配分方針を変更"),
 }
 _MODES = {"advise": ("advised: {}", "助言:{}"), "observe": ("would have: {}", "観察:{}")}
@@ -121,11 +124,11 @@ def elf_line(elf: dict[str, Any], lang: str, now: float | None = None) -> str:
     if elf.get("proposals"):
         count = elf["proposals"]
         parts.append(pick(f"{count} proposal{'s' * (count > 1)} ready", f"提案{count}件", lang))
-    if elf["deferred"]:
-        parts.append(pick(f"{elf['deferred']} deferred", f"延期{elf['deferred']}件", lang))
     if last:
         when = ago(now - last["time"], lang)
         parts.append(pick(f"{deed(last, lang)} {when}", f"{deed(last, lang)}({when})", lang))
+    if elf["deferred"]:
+        parts.append(pick(f"{elf['deferred']} deferred", f"延期{elf['deferred']}件", lang))
     return plain(pick(" · ", "・", lang).join(parts)) or "-"
 
 

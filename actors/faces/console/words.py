@@ -111,7 +111,9 @@ _JA = {
     "middle": "中",
     "low": "低",
     "leader": "指導中",
-    "tasks held": "担当",
+    "no alerts": "警告はありません",
+    "nothing is proposed": "提案はありません",
+    "nothing was done yet": "まだ何もしていません",
 }
 
 

@@ -15,9 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from actors.faces import answers
 from actors.faces.acts import ACTS
 from actors.faces.link import Link
-from actors.faces.web import answers, tails
+from actors.faces.web import tails
 from actors.faces.web.guard import Guard
 from actors.faces.web.news import News, TooMany
 from actors.faces.web.past import Past
@@ -86,12 +87,9 @@ class Api:
         return _json(await answers.decision(self._link, request.path_params["id"]))
 
     async def _why(self, request: Request) -> Response:
-        from projections.story import story
-
         about = request.path_params["id"]
         language = request.query_params.get("lang", "en")
-        ask = self._link.query(asyncio.get_running_loop())
-        told = await asyncio.to_thread(story, ask, about, language)
+        told = await self._link.story(about, language)
         if told is None:
             raise ClientError(f"expected a task, worker, agent or decision, got {about[:60]!r}", 1)
         return _json(told)
