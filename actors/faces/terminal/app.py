@@ -41,7 +41,7 @@ FOREST = Theme(
     variables={"border": "#3d4d41"},
 )
 _UPPER, _LOWER = ("workers", "agents", "queues"), ("actions", "alerts", "proposals")
-_WIDE, _HIGH = 110, 30
+_WIDE, _HIGH, _LOW, _LEAST = 110, 30, 17, 5
 
 
 class Top(App[None]):
@@ -129,12 +129,23 @@ class Top(App[None]):
         for panel in screen.query(Panel):
             empty = panel.panel == "agents" and not (self.page and self.page["agents"])
             shown = panel.panel in self._chosen or (not small and not empty)
-            panel.display = panel.panel == "elves" or shown
+            panel.display = shown if panel.panel != "elves" else self.size.height >= _LOW
             deck = next((deck for deck in (_UPPER, _LOWER) if small and panel.panel in deck), (panel.panel,))
             panel.name_it(heads.title(deck, panel.panel, self.page, self.lang, self.wanted))
         for side in screen.query(".side"):
             side.display = any(child.display for child in side.children)
+        screen.query_one("#upper").styles.height = self._upper_rows(small)
         self.hint()
+
+    def _upper_rows(self, small: bool) -> int:
+        """Return how high the upper panels are: as they need, up to half of what there is."""
+        if not self.page:
+            return _LEAST
+        workers, agents, queues = (len(self.page[name]) for name in _UPPER)
+        side = queues + (agents + 3 if agents else 0)
+        needed = max(workers, agents, queues) if small else max(workers, side)
+        room = self.size.height - 2 - (7 if self.size.height >= _LOW else 0)
+        return max(_LEAST, min(needed + 3, room - room // 2))
 
     def hint(self) -> None:
         """Say which keys mean something here."""

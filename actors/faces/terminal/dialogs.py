@@ -68,7 +68,7 @@ class Reading(ModalScreen[None]):
         """Lay out the text."""
         table = Table.grid(padding=(0, 2, 0, 0))
         for place in range(max((len(cells) for cells in self._lines), default=0)):
-            table.add_column(no_wrap=place == 0)
+            table.add_column(no_wrap=place == 0, overflow="fold")
         for cells in self._lines:
             table.add_row(*(Text(clean(cell.text), style=STYLES.get(cell.tone, "")) for cell in cells))
         with Vertical(id="reading"):

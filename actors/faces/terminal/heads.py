@@ -33,7 +33,8 @@ def state(page: Mapping[str, Any], gone: str, lang: str) -> Text:
     if gone:
         words = pick("node not reachable, trying again", "ノードに接続できません。再試行中", lang)
         text.append(f"  ✖ {words}", style=STYLES["bad"])
-        text.append(f"  {clean(gone)}", style=STYLES["soft"])
+        if not gone.startswith("expected a running node"):
+            text.append(f"  {clean(gone)}", style=STYLES["soft"])
         return text
     if not page:
         text.append(pick("  connecting…", "  接続中…", lang), style=STYLES["soft"])

@@ -6,13 +6,12 @@ import { clock, count, elfName, fixed, percent, say, size, span, title } from ".
 
 const status = (app) => (app.past ? Promise.resolve(app.past) : ask("/api/status"));
 const memory = (w) => [size(w.memory_bytes), w.memory_limit_bytes ? h("span", { class: "wide soft" }, ` / ${size(w.memory_limit_bytes)}`) : null];
-const percentOf = (w) => (w.memory_percent ?? (w.memory_limit_bytes && w.memory_bytes ? (100 * w.memory_bytes) / w.memory_limit_bytes : null));
 
+const KINDS = { fine: "good", warning: "warn", bad: "bad", busy: "warn", off: "soft" };
 function health(w, alerts) {
   const alarm = alerts.find((a) => a.target === w.name || a.target === w.pool);
-  if (w.state === "running" && !alarm && !(percentOf(w) > 80)) return mark("fine", "good");
-  if (w.state === "running") return h("span", null, mark("warning", "warn"), alarm ? h("span", { class: "soft" }, ` ${alarm.cause}`) : null);
-  return mark(w.state);
+  const word = w.mark === "fine" || w.mark === "warning" ? w.mark : w.state;
+  return h("span", null, mark(word, KINDS[w.mark]), alarm ? h("span", { class: "soft" }, ` ${alarm.cause}`) : null);
 }
 
 const BLOCKS = (level, most) => { const n = Math.round((level / Math.max(1, most)) * 10); return "█".repeat(n) + "░".repeat(10 - n); };
@@ -52,13 +51,24 @@ export const overview = {
         h("div", { class: "w4 stack" },
           card(title("mana level"), "", manaBars(page)),
           card(title("elf activity"), "", page.paused ? h("p", { class: "warn" }, title("elves paused")) : null,
-            h("ul", { class: "list" }, page.elves.map((e) => h("li", null, elf(e.name), h("span", { class: "text" },
-              e.doing || h("span", { class: "soft" }, "–"), " ", e.mode !== "act" ? tag(say(e.mode), "warn") : null,
-              e.deferred ? tag(`${say("deferred")} ${e.deferred}`) : null))))),
+            h("ul", { class: "list" }, page.elves.map((e) => h("li", null, elf(e.name), h("span", { class: "text" }, elfLine(e))))),
+            h("p", { class: "tools" }, page.paused ? button(app, "resume", "elves", { do: "resume" }) : button(app, "pause", "elves", { do: "pause" }, { sure: true }))),
           card(title("open alerts"), "", page.alerts.length ? alertLines(page.alerts) : empty("no alerts")))),
     ];
   },
 };
+
+// What an elf watches, does next, has ready and did last.
+function elfLine(e) {
+  const parts = [];
+  if (e.doing) parts.push(e.doing);
+  if (e.watching.length) parts.push(`${say("watches")} ${e.watching.join(", ")}`);
+  if (e.next) parts.push(`${say(e.next.kind === "job" ? "next job" : "next reminder")} ${clock(e.next.time * 1e6)} ${e.next.worker || e.next.name} ${e.next.text}`);
+  if (e.proposals) parts.push(h("a", { href: go("proposals") }, `${say("open proposals")}: ${e.proposals}`));
+  if (e.last) parts.push(h("span", null, h("a", { href: go("decision", { id: e.last.decision }) }, e.last.text), ` (${clock(e.last.time * 1e6)})`));
+  const tags = [e.mode !== "act" ? tag(say(e.mode), "warn") : null, e.deferred ? tag(`${say("deferred")} ${e.deferred}`) : null];
+  return [parts.length ? parts.flatMap((part, i) => (i ? [" · ", part] : [part])) : h("span", { class: "soft" }, "–"), " ", tags];
+}
 
 function alertLines(alerts) {
   return h("ul", { class: "list" }, alerts.map((a) => h("li", null, h("time", null, clock(a.opened * 1e6)),

@@ -34,11 +34,13 @@ const JA = {
   "flow": "フロー", "balance": "バランス", "healing": "ヒーリング", "wisdom": "ウィズダム", "source": "書き手", "event": "イベント", "subject": "宛先",
   "capacity": "上限", "in": "到着", "n": "件数", "page": "ページ", "theme": "配色", "said": "記録しました", "elves paused": "エルフは一時停止中",
   "worker or target": "対象", "right": "的中", "wrong": "外れ", "averted": "回避", "high": "高", "middle": "中", "low": "低", "critical": "重大", "info": "情報",
+  "watches": "監視中:", "next reminder": "次回リマインド", "next job": "次回ジョブ", "open proposals": "提案", "pause": "全エルフを一時停止", "resume": "全エルフを再開",
 };
 const EN = {
   "response_s": "response time", "completion_rate": "completion rate", "error_rate": "error rate", "type_safety": "type safety",
   "load_spread": "load spread", "single_point_share": "single point share", "recovery_s": "recovery time", "alert_precision": "alert precision",
   "sure": "Are you sure?", "goal": "target", "said": "Written to the log", "this page shows now": "This page shows now", "skip": "Skip to content",
+  "pause": "pause all elves", "resume": "resume all elves", "open proposals": "proposals ready",
 };
 const ELF_JA = { "time": "タイム" };
 
