@@ -51,24 +51,33 @@ def test_status_has_the_promised_shape(elf: Elf) -> None:
     node = "id version pid role position nats_url web_url started data"
     row = (
         "name pool pid generation state cpu_percent memory_bytes memory_limit_bytes tasks_processed errors"
-        " tasks_per_hour uptime_s restarts"
+        " tasks_per_hour uptime_s restarts mark"
     )
     queue = "name pending in_flight oldest_age_s arrival_per_min done_per_min"
     assert set(node.split()) <= set(page["node"])
     assert all(set(row.split()) <= set(found) for found in page["workers"])
     assert [found["name"] for found in page["workers"]] == ["adder", "sleeper", "ticker"]
     assert all(set(queue.split()) <= set(found) for found in page["queues"])
-    assert all({"name", "mode", "mana", "doing", "deferred"} <= set(found) for found in page["elves"])
-    assert {"agents", "mana_total", "actions", "alerts"} <= set(page)
+    elf_row = "name mode mana capacity doing deferred last next watching proposals"
+    assert all(set(elf_row.split()) <= set(found) for found in page["elves"])
+    assert {"agents", "mana_total", "actions", "alerts", "proposals", "next_reminder", "next_job"} <= set(
+        page
+    )
+    action = "time elf rule choice target text decision mode"
+    assert all(set(action.split()) == set(found) for found in page["actions"])
 
 
 def test_status_for_people_in_two_languages(elf: Elf) -> None:
     worker(elf, "ticker")
     english, japanese = elf("status").out, elf("status", "--lang", "ja").out
     assert re.search(r"^worker +state +CPU +memory +tasks/h", english, re.MULTILINE)
-    assert re.search(r"^ticker +running", english, re.MULTILINE)
+    assert re.search(r"^ticker +✔ running", english, re.MULTILINE)
+    assert re.search(r"^healing +act +\d+% +started \w+ (just now|\d+ min ago)$", english, re.MULTILINE)
+    assert re.search(r"^total +\d+%$", english, re.MULTILINE)
+    assert re.search(r"^  [\d:.]+  healing  started ticker \(ticker is wanted and", english, re.MULTILINE)
     assert re.search(r"^ワーカー名 +状態 +CPU +メモリ +タスク/h", japanese, re.MULTILINE)
-    assert re.search(r"^ticker +稼働中", japanese, re.MULTILINE)
+    assert re.search(r"^ticker +✔ 稼働中", japanese, re.MULTILINE)
+    assert re.search(r"^healing +実行 +\d+% +\w+ を起動\((たった今|\d+分前)\)$", japanese, re.MULTILINE)
 
 
 def test_mana(elf: Elf) -> None:

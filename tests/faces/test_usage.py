@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def elf(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         ("submit q --file none.jsonl --payload 1", 2, "expected either lines or one task"),
         ("submit q --priority urgent", 2, 'Choose from: "high", "middle", "low"'),
         ("submit --prio high", 2, "unknown option --prio; try elf submit --help"),
+        ("top", 2, "expected a terminal, got a pipe; try elf status"),
         ("submit q --payload 1", 4, "expected a forest in data, got no secrets/client.json there"),
         ("status", 4, "try elf node --config forest.toml, or --data DIR"),
         ("status --nats http://x", 2, "expected an address like nats://127.0.0.1:4222, got 'http://x'"),
@@ -152,3 +154,8 @@ def test_the_folder_is_found_where_a_node_has_been(elf: Elf, tmp_path: Path) -> 
 def test_the_environment_names_the_folder(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELF_DATA", "from_env")
     assert "expected a forest in from_env," in elf.no(4, "status")
+
+
+def test_the_terminal_dashboard_names_the_extra_it_needs(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "textual", None)  # as an import finds it that finds nothing
+    assert elf.no(2, "top") == "expected the extra ui, got a bare install; try pip install 'elf-forest[ui]'"

@@ -161,7 +161,8 @@ class Top(App[None]):
 
     def on_descendant_focus(self, _: events.DescendantFocus) -> None:
         """Other panels have other keys."""
-        self.hint()
+        if self.screen_stack:  # none any more while the dashboard closes
+            self.hint()
 
     # --- what can be done ----------------------------------------------------------------------------------
 

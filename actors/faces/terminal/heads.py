@@ -43,6 +43,8 @@ def state(page: Mapping[str, Any], gone: str, lang: str) -> Text:
     pending = sum(row["pending"] for row in page["queues"])
     rate = sum(row["tasks_per_hour"] for row in page["workers"])
     text.append(f"  {clean(node['id'])}")
+    if page["paused"]:
+        text.append(f"  ⚠ {say('all elves only observe', lang)}", style=STYLES["warn"])
     for word, value in (
         (say(node["role"], lang), ""),
         (say("position", lang), f"{node['position']:,}"),
@@ -51,8 +53,6 @@ def state(page: Mapping[str, Any], gone: str, lang: str) -> Text:
     ):
         text.append(f"  {word}", style=STYLES["soft"])
         text.append(f" {value}" if value else "")
-    if page["paused"]:
-        text.append(f"  ⚠ {say('all elves only observe', lang)}", style=STYLES["warn"])
     return text
 
 

@@ -1,0 +1,1 @@
+"""The dashboard in a terminal, pressed by keys and read off its screen."""
