@@ -37,6 +37,7 @@ from actors.room import Room, spare_of
 from actors.rotation import Rotation
 from actors.runtime import Down
 from actors.sampler import Heard, read_beat
+from actors.service_api import ServiceApi
 from actors.service_manager import ServiceManager
 from actors.snapshots import Snapshots
 from actors.standby import Standby
@@ -336,7 +337,7 @@ class Node:
 
         await self._bus.connection.client.subscribe("beat.>", cb=beat)
         desk = Desk(self._about, self._crew.tell, self._crew.knows, self._feed, self._crew.refs)
-        control = Control(self._bus)
+        control = Control(self._bus, ServiceApi(self._bus, self._name, version()))
         for name, verb in desk.verbs().items():
             control.verb(name, verb)
         self._crew.agents.listen(control)
