@@ -44,6 +44,7 @@ class Canaries:
                 f"{spec.marker}:canary:{order.number}:0",
                 stdin_of(text, spec.stdin == "prompt"),
                 spec.state / "results" / "canary",
+                "",
                 lambda code: None if ended.done() else ended.set_result(code),
             )
         except OSError as problem:

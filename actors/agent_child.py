@@ -28,9 +28,10 @@ class AgentChild:
         marker: str,
         text: bytes,
         overflow: Path,
+        trace: str,
         ended: Callable[[int], None],
     ) -> None:
-        """Start it with `text` as its standard input. Raises OSError when that is not possible."""
+        """Start it with `text` as its standard input, as part of a `trace`. Raises OSError when it cannot."""
         self._loop = asyncio.get_running_loop()
         self._ended = ended
         self.marker = marker
@@ -50,7 +51,7 @@ class AgentChild:
                 stdin=task,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=os.environ | {"ELF_UNIT": marker},
+                env=os.environ | {"ELF_UNIT": marker} | ({"TRACEPARENT": trace} if trace else {}),
                 start_new_session=True,
                 bufsize=0,
             )

@@ -19,6 +19,7 @@ from events.log import LogUnreachable, Receipt, entry
 from events.settings import Limits
 from events.subjects import task_filter, token
 from events.tasks import TaskSubmitted
+from events.traces import trace_id
 from projections.agency import Agency, Note
 from projections.segments import Segments
 
@@ -91,6 +92,7 @@ class AgentDesk:
             "priority": body.priority,
             "timeout_s": body.timeout_s or default,
             "cause": event.id,
+            "traceparent": event.trace if trace_id(event.trace) else "",
         }
 
     async def _settle(self, name: str, question: Question) -> Answer:

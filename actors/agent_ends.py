@@ -67,6 +67,7 @@ class Ends:
             id=f"{work.given.task}-e{work.kept.lease}-{work.kept.nonce}",
             cause=work.text.cause if work.text else "",
             task=work.given.task,
+            trace=work.text.traceparent if work.text else "",
         )
         work.kept.end = Raw(encode(envelope))
         self._memory.keep(work.kept, durable=True)
@@ -175,7 +176,9 @@ class Ends:
             if not isinstance(event.body, Event):
                 return "dropped"
             body: Event = event.body
-            again = self._voice.envelope(body, id=event.id, cause=event.cause, task=kept.task)
+            again = self._voice.envelope(
+                body, id=event.id, cause=event.cause, task=kept.task, trace=event.trace
+            )
             return await self.conclude(kept, again)
         if not kept.claim and not await self._claimed_all_the_same(kept):
             self._memory.forget(kept)

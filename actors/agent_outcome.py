@@ -41,6 +41,8 @@ def stdin_of(text: Text, prompt: bool) -> bytes:
             "attempt": text.attempt,
             "hand_over": text.hand_over,
         }
+        if text.traceparent:
+            told["traceparent"] = text.traceparent
         return msgspec.json.encode(told)
     value = msgspec.json.decode(text.payload)
     if isinstance(value, dict) and isinstance(value.get("prompt"), str):

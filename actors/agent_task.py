@@ -72,7 +72,11 @@ class Tasks:
                 note=text.note,
             )
             envelope = self._voice.envelope(
-                event, id=f"{given.task}-s{given.lease}-{kept.nonce}", cause=text.cause, task=given.task
+                event,
+                id=f"{given.task}-s{given.lease}-{kept.nonce}",
+                cause=text.cause,
+                task=given.task,
+                trace=text.traceparent,
             )
             try:
                 said = await self._voice.claim(envelope, text.after)
@@ -99,6 +103,7 @@ class Tasks:
                 marker,
                 stdin_of(text, spec.stdin == "prompt"),
                 overflow,
+                text.traceparent,
                 lambda code: None if ended.done() else ended.set_result(code),
             )
         except OSError as problem:

@@ -39,7 +39,9 @@ class Voice:
         self.source = source
         self.run = secrets.token_hex(6)
 
-    def envelope(self, event: Event, *, id: str = "", cause: str = "", task: str = "") -> Envelope:
+    def envelope(
+        self, event: Event, *, id: str = "", cause: str = "", task: str = "", trace: str = ""
+    ) -> Envelope:
         """Surround an event; the id is random where nothing determines it."""
         return Envelope(
             id=id or secrets.token_hex(10),
@@ -47,6 +49,7 @@ class Voice:
             source=self.source,
             cause=cause,
             correlation=task,
+            trace=trace,
             body=event,
         )
 

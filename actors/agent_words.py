@@ -99,6 +99,7 @@ class Text(Struct, frozen=True, kw_only=True):
     timeout_s: float = 600.0
     after: int = 0
     cause: str = ""
+    traceparent: str = ""
     note: int = 0
     hand_over: dict[str, Any] | None = None
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,12 +23,14 @@ from events.log import Conflict, Entry, Expect, LogUnreachable, entry
 from events.observations import Intent, IntentSet, ScaleSet
 from events.subjects import EVERYTHING, LOG, task_filter, token
 from events.tasks import TaskCancelled, TaskDied, TaskDropped, TaskFinished, TaskSubmitted
+from events.traces import traceparent
 
 PAYLOAD_LIMIT = 256 * 1024
 # An atomic batch is held open by the server, so one batch of great payloads is cut before it holds this much.
 BATCH_BYTES = 4 * 1024 * 1024
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _CONNECT_S = 5.0
+Said = tuple[Event, str]
 _RETRY_S = (0.1, 0.3, 1.0, 3.0)
 
 
@@ -82,7 +84,7 @@ class Client:
             raise ClientError(str(answer.get("error", "the node refused")), int(answer.get("code", 1)))
         return answer
 
-    def envelope(self, body: Event, correlation: str = "", cause: str = "") -> Envelope:
+    def envelope(self, body: Event, correlation: str = "", cause: str = "", trace: str = "") -> Envelope:
         """Wrap what this user says, with a fresh id and the time of this machine."""
         return Envelope(
             id=secrets.token_hex(8),
@@ -90,6 +92,7 @@ class Client:
             source=self.source,
             cause=cause,
             correlation=correlation,
+            trace=trace,
             body=body,
         )
 
@@ -105,17 +108,22 @@ class Client:
         tasks: Sequence[TaskSubmitted],
         done: Callable[[int], None] = lambda _: None,
         chosen: Collection[str] = (),
+        traces: Mapping[str, str] | None = None,
     ) -> None:
         """Append tasks, up to 1,000 at once. Raises ClientError that names the ids that exist already.
 
         `chosen` are ids that somebody made up: those are compared with the node's tables, too, for the stream
-        forgets what is over.
+        forgets what is over. `traces` are the W3C traceparents of tasks, by id; ValueError for one that is none.
         """
+        known_traces = {task: traceparent(trace) for task, trace in (traces or {}).items() if trace}
         ours = {(task.queue, task.task) for task in tasks if task.task in chosen}
         if ours and (known := await used(self.query, ours)):
             raise _known(known)
         entries = [
-            entry(self.envelope(task, task.task), Expect(task_filter(task.queue, task.task), 0))
+            entry(
+                self.envelope(task, task.task, trace=known_traces.get(task.task, "")),
+                Expect(task_filter(task.queue, task.task), 0),
+            )
             for task in tasks
         ]
         stored = 0
@@ -165,17 +173,18 @@ class Client:
     async def cancel(self, task: str, reason: str = "") -> int:
         """Withdraw a task; returns the position. Raises ClientError if it is unknown or has ended."""
 
-        async def withdrawal(last: Recorded, queue: str) -> Event:
+        async def withdrawal(last: Recorded, queue: str) -> Said:
             if isinstance(last.body, TaskFinished | TaskDied | TaskDropped | TaskCancelled):
                 raise ClientError(f"expected a task that has not ended, got {task}: {last.type}", 1)
-            return TaskCancelled(task=task, queue=queue, reason=reason)
+            return TaskCancelled(task=task, queue=queue, reason=reason), last.trace
 
         return await self.change(task, withdrawal)
 
-    async def change(self, task: str, say: Callable[[Recorded, str], Awaitable[Event]]) -> int:
+    async def change(self, task: str, say: Callable[[Recorded, str], Awaitable[Said]]) -> int:
         """Append what `say` makes of a task's last event and queue, if that event is still the last one then.
 
-        Returns the position. Raises ClientError if the task is unknown.
+        `say` returns it with the trace that it belongs to. Returns the position. Raises ClientError if the task is
+        unknown.
         """
         for _ in range(20):
             last = await self.find(task)
@@ -185,10 +194,11 @@ class Client:
             if last is None:
                 raise ClientError(f"expected a task of this forest, got {task!r}; try elf tasks", 1)
             queue = last.subject.split(".")[4]
-            body = await say(last, queue)
+            body, trace = await say(last, queue)
             expect = Expect(task_filter(queue, task), stands)
+            envelope = self.envelope(body, task, last.id, trace)
             try:
-                receipt = await self.log.append([entry(self.envelope(body, task, last.id), expect)])
+                receipt = await self.log.append([entry(envelope, expect)])
             except Conflict:  # something happened to it meanwhile; look again
                 continue
             return receipt.positions[-1]

@@ -113,6 +113,8 @@ class Node(Struct, frozen=True, kw_only=True):
     sample_s: Positive = 5.0
     log_size: Annotated[int, Meta(extra={"form": "size"})] = 50_000_000
     log_keep: Count = 10
+    log_format: Literal["text", "json"] = "text"
+    hung_s: Positive = 60.0
 
 
 class Log(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from nats.aio.msg import Msg
 
 from actors.bus import Bus
 from actors.jetstream import consumer_config, jetstream_api
+from actors.service_api import AGENTS, ServiceApi, error_headers
 from events.subjects import EVERYTHING, LOG
 
 _log = logging.getLogger("elf.control")
@@ -35,8 +37,9 @@ class Refused(Exception):
 class Control:
     """Lives on the bus. Verbs are coroutines; an exception in one is an answer like any other."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, service: ServiceApi | None = None) -> None:
         self._bus = bus
+        self._service = service
         self._verbs: dict[str, Verb] = {"reader": self._reader}
         self._of_agents: AgentVerb | None = None
         self._asking: dict[str, int] = {}
@@ -53,6 +56,8 @@ class Control:
     async def start(self) -> None:
         """Begin to listen."""
         await self._bus.connection.client.subscribe("ctl.>", cb=self._heard)
+        if self._service:
+            await self._service.start(sorted(self._verbs))
 
     async def _heard(self, message: Msg) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(message))
@@ -69,6 +74,7 @@ class Control:
             if message.reply.startswith(ways) and self._of_agents:
                 await self._answer_agent(message, agent, self._of_agents)
             return
+        begun = time.perf_counter_ns()
         try:
             body = msgspec.json.decode(message.data or b"{}", type=dict[str, Any])
             known = self._verbs.get(name)
@@ -82,11 +88,24 @@ class Control:
         except Exception as problem:
             _log.exception("%s failed", name)
             answer = {"ok": False, "error": f"{name} failed in the node: {problem}", "code": 1}
-        if message.reply:
-            await self._bus.connection.client.publish(message.reply, _within_limit(answer))
+        self._count(name, begun, answer)
+        if not message.reply:
+            return
+        data, publish = _within_limit(answer), self._bus.connection.client.publish
+        if answer.get("ok"):
+            await publish(message.reply, data)
+        else:
+            headers = error_headers(int(answer.get("code", 1)), str(answer.get("error", "")))
+            await publish(message.reply, data, headers=headers)
+
+    def _count(self, name: str, begun: int, answer: object) -> None:
+        if self._service:
+            error = str(answer.get("error") or "") if isinstance(answer, dict) else ""
+            self._service.counted(name, time.perf_counter_ns() - begun, error)
 
     async def _answer_agent(self, message: Msg, agent: str, verb: AgentVerb) -> None:
         answer: object
+        begun = time.perf_counter_ns()
         asking = self._asking.get(agent, 0)
         self._asking[agent] = asking + 1
         try:
@@ -102,6 +121,7 @@ class Control:
             self._asking[agent] -= 1
             if not self._asking[agent]:
                 del self._asking[agent]
+        self._count(AGENTS, begun, answer)
         await self._bus.connection.client.publish(message.reply, msgspec.json.encode(answer))
 
     async def _reader(self, body: dict[str, Any]) -> Answer:

@@ -92,7 +92,6 @@ class Executor(Follower[Hands]):
         self._orphaned = False
         self._take_over: TakeOver | None = None
         self._epoch = 0
-        self._workers: dict[str, pykka.ActorRef[WorkerActor]] = {}
         self._stopping: StopAll | None = None
         self._ends = False
         self._reported: set[tuple[str, int]] = set()
@@ -128,7 +127,7 @@ class Executor(Follower[Hands]):
     def end(self) -> None:
         """End the units' actors, not the units; keep what is known, unless an event was taken in half."""
         super().end()
-        for worker in self._workers.values():
+        for worker in self.below.values():
             worker.stop(block=True, timeout=2.0)
 
     def seen(self, event: Recorded) -> None:
@@ -189,7 +188,7 @@ class Executor(Follower[Hands]):
         return drain_time(self._plan(unit), self.fold.settings.queues)
 
     def _worker(self, unit: str) -> pykka.ActorRef[WorkerActor]:
-        worker = self._workers.get(unit)
+        worker = self.below.get(unit)
         if worker is None or not worker.is_alive():
             ref = self.actor_ref
             worker = WorkerActor.start(
@@ -204,7 +203,7 @@ class Executor(Follower[Hands]):
                 self._ask_to_drain,
                 self._examine,
             )
-            self._workers[unit] = worker
+            self.below[unit] = worker
             known = self.fold.units.units.get(unit)
             if known and known.alive and is_ours(self._node, self._identity(known), self._processes):
                 worker.tell(Adopt(known.generation, known.nonce, self._identity(known)))
@@ -254,8 +253,8 @@ class Executor(Follower[Hands]):
         )
         envelope = self._journal.envelope(body, id=f"exit-{self._node}-{ended.unit}-{ended.nonce}")
         self._journal.append([entry(envelope)])
-        if ended.unit in self._workers:
-            self._workers[ended.unit].tell(Ended(ended))
+        if ended.unit in self.below:
+            self.below[ended.unit].tell(Ended(ended))
 
     def _is_reported(self, unit: Unit, ended: Exit) -> bool:
         if (ended.unit, ended.generation) in self._reported:

@@ -157,4 +157,4 @@ class Feed:
 
     def lags(self) -> dict[str, int]:
         """Return by how many positions each actor is behind the reader."""
-        return {name: self.position - item.taken for name, item in self._subscriptions.items()}
+        return {name: self.position - item.taken for name, item in list(self._subscriptions.items())}

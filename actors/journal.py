@@ -26,7 +26,9 @@ class Journal:
         self.source = source
         self._owed: set[str] = set()
 
-    def envelope(self, body: Event, *, id: str = "", cause: str = "", correlation: str = "") -> Envelope:
+    def envelope(
+        self, body: Event, *, id: str = "", cause: str = "", correlation: str = "", trace: str = ""
+    ) -> Envelope:
         """Surround a body; the id is random where the cause does not determine one."""
         return Envelope(
             id=id or secrets.token_hex(12),
@@ -34,6 +36,7 @@ class Journal:
             source=self.source,
             cause=cause,
             correlation=correlation,
+            trace=trace,
             body=body,
         )
 

@@ -90,7 +90,6 @@ class Liaison(Follower[Agency]):
         self._last = last
         self._lead: Lead | None = None
         self._epoch = 0
-        self._actors: dict[str, pykka.ActorRef[AgentActor]] = {}
         self._asked: list[tuple[float, Asked]] = []
         self._noting: dict[str, float] = {}
         self._there: dict[str, str] = {}
@@ -116,7 +115,7 @@ class Liaison(Follower[Agency]):
     def end(self) -> None:
         """End the agents' actors; keep what is known."""
         super().end()
-        for actor in self._actors.values():
+        for actor in self.below.values():
             actor.stop(block=True, timeout=2.0)
 
     def seen(self, event: Recorded) -> None:
@@ -207,7 +206,7 @@ class Liaison(Follower[Agency]):
                 return
 
     def _actor(self, name: str) -> pykka.ActorRef[AgentActor]:
-        actor = self._actors.get(name)
+        actor = self.below.get(name)
         if actor is None or not actor.is_alive():
             ref = self.actor_ref
             actor = AgentActor.start(
@@ -219,7 +218,7 @@ class Liaison(Follower[Agency]):
                 partial(self._plan, name),
                 self._limits,
             )
-            self._actors[name] = actor
+            self.below[name] = actor
         return actor
 
     def _tell_intent(self, name: str, intent: str) -> None:

@@ -88,7 +88,10 @@ class Mover(Follower[Moves]):
             [
                 entry(self._journal.envelope(left, id=f"{decision}-{task}-left", cause=decision), there),
                 entry(
-                    self._journal.envelope(entered, id=f"{decision}-{task}-entered", cause=decision), fresh
+                    self._journal.envelope(
+                        entered, id=f"{decision}-{task}-entered", cause=decision, trace=found.trace
+                    ),
+                    fresh,
                 ),
             ]
         )

@@ -3,8 +3,8 @@
 import logging
 import os
 import platform
+import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,32 +22,39 @@ from actors.control import Control
 from actors.crew import Crew
 from actors.desk import Desk
 from actors.elves.deliberation import digest_of
-from actors.executor_orders import Orphaned, TakeOver
+from actors.executor_orders import TakeOver
 from actors.faces.web.server import WebServer
 from actors.feed import Feed
-from actors.ground import NATS_UNIT, Ground
+from actors.ground import Ground
 from actors.inspection import prove_state, prove_store, prove_stream
 from actors.journal import Journal
-from actors.keeper_client import Exit
+from actors.log_lines import log_as
 from actors.log_parts import Rotated
 from actors.nats_server import ensure_queue, ensure_stream, limit_stream
 from actors.process import boot_id
+from actors.pulse import EVERY_S, Pulse
 from actors.room import Room, spare_of
 from actors.rotation import Rotation
 from actors.runtime import Down
 from actors.sampler import Heard, read_beat
-from actors.single_entry import TAKEN
+from actors.service_api import ServiceApi
+from actors.service_manager import ServiceManager
 from actors.snapshots import Snapshots
 from actors.standby import Standby
 from actors.supervisor import Supervisor
+from actors.upkeep import Upkeep
 from actors.version import version
+from actors.vitals import Vitals
 from events.log import Expect, LogDamaged, Receipt, entry
-from events.observations import KeeperReplaced, LeaseTaken, LogRotated, NodeStarted, NodeStopped, NodeStopping
+from events.observations import LeaseTaken, LogRotated, NodeStarted, NodeStopped, NodeStopping
 from events.settings import Settings, SettingsAdopted
 from events.subjects import LEASE
 from projections.segments import Segments
 
 _log = logging.getLogger("elf.node")
+
+# Proving and folding a long log may take this long before the node is there.
+_START_S = 900.0
 
 
 class Node:
@@ -65,7 +72,7 @@ class Node:
         self._ending = ""
         self._fatal = ""
         self._started = time.time()
-        self._server_wishes = 0
+        self._manager = ServiceManager()
         self.epoch = 0
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -74,6 +81,8 @@ class Node:
         """Start, lead until SIGTERM or SIGINT, end in order. 0 in order, 1 after a failure."""
         self._segments = Segments(self._data)
         self._proven = 0
+        self._manager.patience(_START_S)
+        self._manager.status("starting: proving the log")
         self._ground.take(self._prove)
         self._bus = Bus(self._ground.server.credentials["node"], f"elf-node-{self._name}")
         try:
@@ -86,6 +95,7 @@ class Node:
                 self._ground.leave()
             raise
         ready(self._ground.server.url)
+        self._manager.ready()
         self._serve()
         return self._end()
 
@@ -116,25 +126,38 @@ class Node:
             Standby(self._ground, self._bus, self._journal, self._crew.begin_sampling),
         )
         self._crew.standing_by = lambda: self._room.standing_by
-        self._web = WebServer(self._forest, self._data, self._feed, self._about)
-        self._ground.post_watchman(self._exited)
+        self._web = WebServer(self._forest, self._data, self._feed, self._about, self._vitals)
+        self._upkeep = Upkeep(
+            self._name,
+            self._ground,
+            self._bus,
+            self._journal,
+            self._crew.tell,
+            lambda: bool(self._ending),
+            lambda: bool(self._fatal),
+        )
+        self._ground.post_watchman(self._upkeep.exited)
         self._supervisor = Supervisor.start(
             "supervisor", self._down, self._crew.specs(), self._clock, self._die
         )
+        self._pulse = self._take_pulse()
         self._bus.wait(self._listen, 60.0)
-        self._ground.watch(self._exited, self._keeper_lost)
+        self._upkeep.watch()
         self._install_signals()
         self._room.start()
         self._rotation = Rotation(self._data / "logs", lambda: self._forest, self._cut)
         self._rotation.start()
         self._web.start()
+        self._pulse.start()
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:
             self._bell.wait()
             if self._reload:
                 self._reload = False
+                self._manager.reloading()
                 self._reread()
+                self._manager.ready()
 
     def _install_signals(self) -> None:
         def end(number: int, _: object) -> None:
@@ -153,17 +176,20 @@ class Node:
     def _end(self) -> int:
         """Stop units by their sequence, write the last word, stop actors, server and keeper."""
         if self._fatal:
+            self._manager.stopping(60.0)
             _log.error(
                 "the node ends: %s; its workers live on, start it again to take them over", self._fatal
             )
             self._stop_actors()
             return 1
         _log.info("ending on %s", self._ending)
+        longest = max((worker.stop_wait_s for worker in self._forest.workers), default=0.0)
+        patience = longest * max(1, len(self._forest.workers)) + 30.0
+        self._manager.stopping(patience + 60.0)
         stopped = threading.Event()
         self._journal.write(NodeStopping(node=self._name, reason=self._ending))
         self._crew.stop_all(stopped.set)
-        patience = max((worker.stop_wait_s for worker in self._forest.workers), default=0.0)
-        if not stopped.wait(patience * max(1, len(self._forest.workers)) + 30.0):
+        if not stopped.wait(patience):
             _log.error("not all workers ended in time")
         self._crew.end_sampling()
         self._last_word()
@@ -192,6 +218,7 @@ class Node:
         )
 
     def _stop_actors(self) -> None:
+        self._pulse.stop()
         self._web.stop()
         self._rotation.stop()
         self._room.stop()
@@ -200,6 +227,17 @@ class Node:
         except (pykka.Timeout, pykka.ActorDeadError):
             _log.error("the actors did not stop in time")
         self._bus.stop()
+
+    def _take_pulse(self) -> Pulse:
+        watchdog_s = self._manager.watchdog_s
+        return Pulse(
+            self._supervisor,
+            self._bus.call,
+            lambda: self._forest.node.hung_s,
+            self._manager.alive,
+            lambda: self._manager.status(self._vitals().readiness()[1]),
+            min(EVERY_S, watchdog_s / 4) if watchdog_s else EVERY_S,
+        )
 
     def _die(self, why: str) -> None:
         self._fatal = self._fatal or why
@@ -268,6 +306,7 @@ class Node:
         except Exception as problem:
             _log.error("the configuration stays as it was: %s", problem)
             return
+        log_as(forest.node.log_format)
         before, self._forest = self._settings(), forest
         self._ground.forest = forest
         after = self._settings()
@@ -285,52 +324,6 @@ class Node:
 
     # --- what comes from outside ---------------------------------------------------------------------------
 
-    def _exited(self, ended: Exit) -> None:
-        if ended.unit == NATS_UNIT:
-            if not self._ending:
-                self._bus.later(0.5 if ended.code == TAKEN else 0.0, self._server_again)
-            return
-        self._crew.tell("executor", ended)
-
-    def _server_again(self) -> None:
-        """nats-server is ground, not a unit: without it nothing could be decided about it."""
-
-        self._server_wishes += 1
-        wish = self._server_wishes
-
-        def start() -> None:
-            # A new node hears of all ends there ever were: the last wish is enough.
-            if wish != self._server_wishes:
-                return
-            try:
-                self._ground.start_server()
-            except Exception as problem:
-                _log.error("nats-server does not start: %s", problem)
-                self._bus.later(1.0, self._server_again)
-
-        threading.Thread(target=start, name="elf-nats-start").start()
-
-    def _keeper_lost(self) -> None:
-        """Another keeper takes the place of one that is gone; what lived under it lives on."""
-        if self._ground.leaving or self._fatal:
-            return
-        try:
-            self._ground.renew()
-            self._ground.watch(self._exited, self._keeper_lost)
-        except OSError as problem:
-            _log.error("no keeper: %s", problem)
-            self._bus.later(
-                1.0, lambda: threading.Thread(target=self._keeper_lost, name="elf-keeper-again").start()
-            )
-            return
-        pid = self._ground.keeper.identity.pid
-        _log.warning("the keeper was gone; a new one (pid %s) takes its place, nothing is restarted", pid)
-        self._journal.write(KeeperReplaced(node=self._name, pid=pid))
-        self._crew.tell("executor", Orphaned())
-        if not self._ending:
-            # It may have ended in the moment that had no keeper; while it lives this does nothing.
-            self._server_again()
-
     async def _listen(self) -> None:
         """Begin to hear: beats, requests, the log itself once every actor has asked for it."""
 
@@ -344,7 +337,7 @@ class Node:
 
         await self._bus.connection.client.subscribe("beat.>", cb=beat)
         desk = Desk(self._about, self._crew.tell, self._crew.knows, self._feed, self._crew.refs)
-        control = Control(self._bus)
+        control = Control(self._bus, ServiceApi(self._bus, self._name, version()))
         for name, verb in desk.verbs().items():
             control.verb(name, verb)
         self._crew.agents.listen(control)
@@ -358,6 +351,24 @@ class Node:
 
         await self._feed.start_with(self._crew.readers, lead)
 
+    def _vitals(self) -> Vitals:
+        connection = self._bus.connection.client
+        return Vitals(
+            answers=self._pulse.answers(),
+            role=self._role(),
+            position=self._feed.position,
+            epoch=self.epoch,
+            written=self._bus.recorder.written,
+            connected=connection.is_connected,
+            ending=self._fatal or self._ending,
+            lags=self._feed.lags(),
+            disk_free=shutil.disk_usage(self._data).free,
+            disk_reserve=self._room.reserve,
+        )
+
+    def _role(self) -> str:
+        return "standing by: disk full" if self._room.standing_by else "leader"
+
     def _has_pool(self, name: str) -> bool:
         return any(worker.name == name for worker in self._forest.workers)
 
@@ -367,7 +378,7 @@ class Node:
             "id": self._name,
             "version": version(),
             "pid": os.getpid(),
-            "role": "standing by: disk full" if self._room.standing_by else "leader",
+            "role": self._role(),
             "epoch": self.epoch,
             "nats_url": self._ground.server.url,
             "web_url": self._web.url,
@@ -381,17 +392,7 @@ def run_node(
 ) -> int:
     """Read the configuration and run a node in the foreground. Raises ConfigErrors, GroundError."""
     forest = read_forest(config)
+    log_as(forest.node.log_format)
     folder = (data or Path(forest.node.data)).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return Node(config, forest, folder, nats_url).run(ready)
-
-
-def log_to_stderr(debug: bool = False) -> None:
-    """Set up diagnostics; facts go to the event log."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-    )
-    logging.getLogger("pykka").setLevel(logging.CRITICAL)
-    logging.getLogger("nats").setLevel(logging.ERROR)

@@ -5,7 +5,6 @@ from typing import Any
 
 from events.codec import decode
 from events.envelope import Recorded
-from events.tasks import TaskSubmitted
 
 Query = Callable[[str, Sequence[object]], Awaitable[list[list[Any]]]]
 """Asks the node's tables; no rows where no node answers."""
@@ -41,10 +40,9 @@ async def last_of(query: Query, task: str) -> Recorded | None:
     return await _one(query, _LAST, [task])
 
 
-async def submission_of(query: Query, task: str, queue: str) -> TaskSubmitted | None:
+async def submission_of(query: Query, task: str, queue: str) -> Recorded | None:
     """Return what was last asked for under an id."""
-    found = await _one(query, _SUBMITTED, [task, queue])
-    return found.body if found and isinstance(found.body, TaskSubmitted) else None
+    return await _one(query, _SUBMITTED, [task, queue])
 
 
 async def _one(query: Query, sql: str, values: Sequence[object]) -> Recorded | None:

@@ -13,6 +13,10 @@ from actors.connection import Credentials
 # What the credentials file of an agent is called before its name.
 AGENT_FILE = "agent-"
 
+SERVICE = "elf-forest"
+"""What the node is called as a NATS service."""
+# What discovers services asks; only the operator may.
+_SERVICE = [f"$SRV.{verb}{more}" for verb in ("PING", "INFO", "STATS") for more in ("", ".>")]
 _READ = ["$JS.API.DIRECT.GET.LOG", "$JS.API.DIRECT.GET.LOG.>"]
 
 
@@ -52,7 +56,15 @@ def users_of(
                 "_R_.>",
             ],
             deny_publish=["$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>"],
-            subscribe=["_INBOX.node.>", "ctl.>", "beat.>", "$JS.EVENT.ADVISORY.>"],
+            subscribe=[
+                "_INBOX.node.>",
+                "ctl.>",
+                "beat.>",
+                "$JS.EVENT.ADVISORY.>",
+                "$SRV.*",
+                f"$SRV.*.{SERVICE}.>",
+                f"$SRV.*.{SERVICE}",
+            ],
         ),
         User(
             name="archive",
@@ -69,7 +81,7 @@ def users_of(
         User(
             name="operator",
             source="operator.cli",
-            publish=["log.operator.cli.>", "ctl.>", "$JS.API.CONSUMER.MSG.NEXT.LOG.*", *_READ],
+            publish=["log.operator.cli.>", "ctl.>", "$JS.API.CONSUMER.MSG.NEXT.LOG.*", *_READ, *_SERVICE],
             subscribe=["_INBOX.operator.>", "log.>"],
         ),
     ]

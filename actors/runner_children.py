@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Stream = int | None
 
@@ -23,8 +23,9 @@ class Child:
         stdout: Stream = None,
         stderr: Stream = None,
         keep: Sequence[int] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """Start it with the descriptors in `keep`. Raises OSError when that is not possible."""
+        """Start it with the descriptors in `keep`, `env` added to our own. Raises OSError when that is not possible."""
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self.popen = subprocess.Popen(
@@ -36,6 +37,7 @@ class Child:
             process_group=0,
             bufsize=0,
             pass_fds=keep,
+            env={**os.environ, **env} if env else None,
         )
         self.pid = self.popen.pid
         self.memory = 0

@@ -202,6 +202,7 @@ class Claims:
             source=self._voice.source,
             cause=job.cause,
             correlation=job.task,
+            trace=job.trace,
             body=event,
         )
         expect = Expect(task_filter(job.queue, job.task), position)

@@ -160,7 +160,7 @@ class Ends:
             for end in late:
                 end.spooled = True
 
-    def _finished(self, job: Job, outcome: Outcome, subtasks: list[TaskSubmitted]) -> list[Entry]:
+    def _finished(self, job: Job, outcome: Outcome, subtasks: list[tuple[TaskSubmitted, str]]) -> list[Entry]:
         event = TaskFinished(
             task=job.task,
             queue=job.queue,
@@ -173,9 +173,9 @@ class Ends:
             cleared=self._blame(job, outcome)[1],
         )
         end = self._voice.on(job, event, "f", job.claim)
-        return [end, *(self._submission(job, end, one) for one in subtasks)]
+        return [end, *(self._submission(job, end, one, trace) for one, trace in subtasks)]
 
-    def _submission(self, job: Job, end: Entry, subtask: TaskSubmitted) -> Entry:
+    def _submission(self, job: Job, end: Entry, subtask: TaskSubmitted, trace: str) -> Entry:
         source = self._voice.source
         envelope = Envelope(
             id=f"{subtask.queue}.{subtask.task}-{job.nonce}",
@@ -183,6 +183,7 @@ class Ends:
             source=source,
             cause=end.envelope.id,
             correlation=job.task,
+            trace=trace,
             body=subtask,
         )
         expect = Expect(task_filter(subtask.queue, subtask.task), 0)

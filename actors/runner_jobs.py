@@ -3,7 +3,9 @@
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from events.traces import trace_id
 
 PAYLOAD_LIMIT = 256 * 1024
 RESULT_LIMIT = 256 * 1024
@@ -42,6 +44,7 @@ class _Request(Struct):
     payload: Raw
     attempt: int
     hand_over: None = None
+    traceparent: str | UnsetType = UNSET
 
 
 _submitted = msgspec.json.Decoder(_Submitted)
@@ -53,6 +56,7 @@ class Job(Struct, eq=False, kw_only=True):
 
     `position` is that of its submission, `claim` that of our TaskStarted; times are monotonic seconds, `due` is
     microseconds since 1970. `deaths` attempts before this one ended with their process; `solo` is their trial.
+    `trace` is the W3C traceparent that it was submitted with.
     """
 
     task: str
@@ -74,6 +78,7 @@ class Job(Struct, eq=False, kw_only=True):
     due: int = 0
     deaths: int = 0
     solo: bool = False
+    trace: str = ""
 
 
 class Outcome(Struct, frozen=True):
@@ -112,13 +117,17 @@ def job_of(data: bytes, reply: str, now: float) -> Job | None:
         replies=[reply],
         touched=now,
         due=body.due,
+        trace=event.trace if trace_id(event.trace) else "",
     )
 
 
 def request_of(jobs: list[Job]) -> bytes:
     """Return what a handler is told, as a JSON list."""
     return _encoder.encode(
-        [_Request(job.task, job.queue, job.kind, job.payload, job.attempt) for job in jobs]
+        [
+            _Request(job.task, job.queue, job.kind, job.payload, job.attempt, None, job.trace or UNSET)
+            for job in jobs
+        ]
     )
 
 

@@ -53,6 +53,7 @@ class Program:
                 stdin=task,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env={"TRACEPARENT": job.trace} if job.trace else None,
             )
         finally:
             os.close(task)

@@ -105,6 +105,7 @@ def _entry(said: _Said) -> Entry | None:
         source=event.source,
         cause=event.cause,
         correlation=event.correlation,
+        trace=event.trace,
         body=event.body,
     )
     return Entry(envelope, said.subject, said.expect)

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from actors.runner_jobs import PAYLOAD_LIMIT, Job
 from events.subjects import token
 from events.tasks import TaskSubmitted
+from events.traces import traceparent
 
 # One batch holds 1,000 events, the end of the parent among them.
 SUBTASK_LIMIT = 999
@@ -22,10 +23,14 @@ class _Subtask(Struct, forbid_unknown_fields=True):
     priority: str = "middle"
     complexity: int = 0
     timeout_s: float = 0.0
+    traceparent: str = ""
 
 
-def subtasks_of(job: Job, submit: Raw) -> list[TaskSubmitted]:
-    """Return the submissions; ids not given follow from the parent's. Raises ValueError for a wrong one."""
+def subtasks_of(job: Job, submit: Raw) -> list[tuple[TaskSubmitted, str]]:
+    """Return the submissions, each with its traceparent; ids and traces not given follow from the parent's.
+
+    Raises ValueError for a wrong one.
+    """
     if bytes(submit) == b"null":
         return []
     try:
@@ -36,7 +41,7 @@ def subtasks_of(job: Job, submit: Raw) -> list[TaskSubmitted]:
         ) from problem
     if len(wanted) > SUBTASK_LIMIT:
         raise ValueError(f"expected at most {SUBTASK_LIMIT} subtasks, got {len(wanted)}")
-    found: dict[tuple[str, str], TaskSubmitted] = {}
+    found: dict[tuple[str, str], tuple[TaskSubmitted, str]] = {}
     for number, one in enumerate(wanted, 1):
         if len(bytes(one.payload)) > PAYLOAD_LIMIT:
             raise ValueError(
@@ -48,7 +53,12 @@ def subtasks_of(job: Job, submit: Raw) -> list[TaskSubmitted]:
         if (queue, name) in found or (queue, name) == (job.queue, job.task):
             raise ValueError(f"expected submit[{number - 1}].id to be new, got {name!r} again")
         payload: Any = one.payload
-        found[queue, name] = TaskSubmitted(
+        trace = (
+            traceparent(one.traceparent, f"submit[{number - 1}].traceparent")
+            if one.traceparent
+            else job.trace
+        )
+        task = TaskSubmitted(
             task=name,
             queue=queue,
             kind=one.type,
@@ -58,6 +68,7 @@ def subtasks_of(job: Job, submit: Raw) -> list[TaskSubmitted]:
             timeout_s=one.timeout_s,
             parent=job.task,
         )
+        found[queue, name] = task, trace
     return list(found.values())
 
 

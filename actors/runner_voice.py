@@ -38,6 +38,7 @@ class Voice(Struct, frozen=True):
             source=self.source,
             cause=job.cause,
             correlation=job.task,
+            trace=job.trace,
             body=event,
         )
         expect = None if stands is None else Expect(task_filter(job.queue, job.task), stands)

@@ -20,19 +20,27 @@ class Down(Struct, frozen=True):
     position: int = 0
 
 
+class Knock(Struct, frozen=True):
+    """Asks whether an actor still takes its mail; it calls `heard`, and `ask` for everybody below it."""
+
+    heard: Callable[[], None]
+    ask: Callable[[str, pykka.ActorRef[Any]], None]
+
+
 Watcher = Callable[[Down], None]
 
 
 class Actor(pykka.ThreadingActor):
     """A Pykka actor that tells its watcher when it fails; Pykka alone would drop it and its mail silently.
 
-    `position` is the last log position taken in, for those that read the log.
+    `position` is the last log position taken in, for those that read the log; `below` are the actors it has started.
     """
 
     def __init__(self, name: str, watcher: Watcher) -> None:
         super().__init__()
         self.name = name
         self.position = 0
+        self.below: dict[str, pykka.ActorRef[Any]] = {}
         self._watcher = watcher
 
     def begin(self) -> None:
@@ -55,6 +63,11 @@ class Actor(pykka.ThreadingActor):
 
     def on_receive(self, message: Any) -> Any:
         """Pykka's hook, in the actor's thread."""
+        if isinstance(message, Knock):
+            for name, ref in self.below.items():
+                message.ask(name, ref)
+            message.heard()
+            return None
         return self.handle(message)
 
     def on_stop(self) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from actors.client import Client
+from actors.client import Client, Said
 from actors.old_tasks import submission_of
 from actors.place import ClientError
 from events.envelope import Recorded
-from events.event import Event
 from events.tasks import TaskCancelled, TaskDied, TaskDropped, TaskFailed, TaskSubmitted
 
 _ADVICE = {
@@ -26,7 +25,7 @@ async def retry(client: Client, task: str) -> int:
     Its attempts count from there. Raises ClientError for one that waits, runs or is done.
     """
 
-    async def submission(last: Recorded, queue: str) -> Event:
+    async def submission(last: Recorded, queue: str) -> Said:
         body = last.body
         delayed = isinstance(body, TaskSubmitted) and body.due > time.time_ns() // 1000
         if not delayed and not isinstance(body, TaskFailed | TaskDied | TaskDropped | TaskCancelled):
@@ -40,7 +39,7 @@ async def retry(client: Client, task: str) -> int:
 async def requeue(client: Client, task: str) -> int:
     """Submit a dead letter again under its id; returns the position. Raises ClientError for any other task."""
 
-    async def submission(last: Recorded, queue: str) -> Event:
+    async def submission(last: Recorded, queue: str) -> Said:
         _expect_dead(task, last)
         return await _submission(client, task, queue)
 
@@ -50,9 +49,9 @@ async def requeue(client: Client, task: str) -> int:
 async def drop(client: Client, task: str, reason: str = "") -> int:
     """Take a dead letter off the list for good; returns the position. Raises ClientError for any other task."""
 
-    async def farewell(last: Recorded, queue: str) -> Event:
+    async def farewell(last: Recorded, queue: str) -> Said:
         _expect_dead(task, last)
-        return TaskDropped(task=task, queue=queue, reason=reason)
+        return TaskDropped(task=task, queue=queue, reason=reason), last.trace
 
     return await client.change(task, farewell)
 
@@ -75,13 +74,13 @@ def _expect_dead(task: str, last: Recorded) -> None:
         raise ClientError(f"expected a dead letter, got {task}: {last.type}; try elf dlq list", 1)
 
 
-async def _submission(client: Client, task: str, queue: str) -> TaskSubmitted:
-    """Return what was asked for, as due now."""
+async def _submission(client: Client, task: str, queue: str) -> Said:
+    """Return what was asked for, as due now, and its trace."""
     found = await client.log.last(f"log.*.*.task.{queue}.{task}.submitted")
-    asked = found.body if found else await submission_of(client.query, task, queue)
-    if not isinstance(asked, TaskSubmitted):
+    found = found or await submission_of(client.query, task, queue)
+    if found is None or not isinstance(found.body, TaskSubmitted):
         raise ClientError(
             f"expected the submission of {task} in the log, got none; try with a running node, or elf submit {queue}",
             1,
         )
-    return msgspec.structs.replace(asked, due=0)
+    return msgspec.structs.replace(found.body, due=0), found.trace

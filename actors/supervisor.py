@@ -50,7 +50,6 @@ class Supervisor(Actor):
         self._escalate = escalate
         self._intensity = intensity
         self._failures: deque[float] = deque()
-        self._children: dict[str, pykka.ActorRef[Any]] = {}
         self._given_up = False
 
     def begin(self) -> None:
@@ -60,7 +59,7 @@ class Supervisor(Actor):
 
     def _start(self, spec: ChildSpec, down: Down | None) -> None:
         ref = self.actor_ref
-        self._children[spec.name] = spec.start(lambda failed: _report(ref, failed), down)
+        self.below[spec.name] = spec.start(lambda failed: _report(ref, failed), down)
 
     def handle(self, message: Any) -> Any:
         """Hear of a failure, replace the child; answer `children` for the curious."""
@@ -68,7 +67,7 @@ class Supervisor(Actor):
             self._failed(message)
             return None
         if message == "children":
-            return dict(self._children)
+            return dict(self.below)
         return super().handle(message)
 
     def _failed(self, down: Down) -> None:
@@ -91,7 +90,7 @@ class Supervisor(Actor):
         """Stop the children, the last started first."""
         self._given_up = True
         for name in reversed(list(self._specs)):
-            child = self._children.get(name)
+            child = self.below.get(name)
             if child is None:
                 continue
             try:

@@ -94,7 +94,17 @@ def _recorded(position: int, subject: str, wire: _Wire, data: bytes) -> Recorded
     if why := objection(subject, wire.source, wire.body):
         body = Malformed(why)
     return Recorded(
-        position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, body, data
+        *(position, subject, wire.id, wire.time, wire.source, wire.cause, wire.correlation, body, data),
+        trace=wire.trace,
+    )
+
+
+def _of_raw(
+    position: int, subject: str, raw: RawEnvelope, body: Event | Unknown | Malformed, data: bytes
+) -> Recorded:
+    return Recorded(
+        *(position, subject, raw.id, raw.time, raw.source, raw.cause, raw.correlation, body, data),
+        trace=raw.trace,
     )
 
 
@@ -108,7 +118,7 @@ def _salvage(position: int, subject: str, data: bytes, reason: str) -> Recorded:
         body: Unknown | Malformed = Unknown(tag, bytes(raw.body))
     else:
         body = Malformed(reason)
-    return Recorded(position, subject, raw.id, raw.time, raw.source, raw.cause, raw.correlation, body, data)
+    return _of_raw(position, subject, raw, body, data)
 
 
 def decoder(registry: Registry) -> Callable[[int, str, bytes], Recorded]:
@@ -149,7 +159,7 @@ def _lifted(
         body = convert(fields, kind) if kind else Unknown(tag, bytes(raw.body))
     except (UpcastError, msgspec.ValidationError) as problem:
         body = Malformed(str(problem))
-    return Recorded(position, subject, raw.id, raw.time, raw.source, raw.cause, raw.correlation, body, data)
+    return _of_raw(position, subject, raw, body, data)
 
 
 decode = decoder(UPCASTERS)

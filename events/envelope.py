@@ -60,6 +60,7 @@ class Recorded(Struct, frozen=True):
     correlation: str
     body: Event | Unknown | Malformed
     data: bytes
+    trace: str = ""
 
     @property
     def type(self) -> str:

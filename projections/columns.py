@@ -8,7 +8,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(names.split())
     for table, names in {
         "log": "position subject data id time forest type source entity cause correlation",
-        "task_asked": "position time task queue kind priority complexity timeout_s parent due",
+        "task_asked": "position time task queue kind priority complexity timeout_s parent due trace",
         "task_claim": "position time task queue unit generation pid attempt deaths solo lease note agent legit",
         "task_end": "position time what task queue unit generation attempt attempts claim kind error service_ms"
         " retry_in_s moved_to reason deaths cleared effective final fenced submitted claimed type priority agent day",

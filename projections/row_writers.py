@@ -24,6 +24,7 @@ from events.tasks import (
     TaskStarted,
     TaskSubmitted,
 )
+from events.traces import trace_id
 from projections.columns import COLUMNS, Rows
 from projections.facts import Facts
 from projections.task_book import Verdict
@@ -76,7 +77,7 @@ def submitted(rows: Rows, event: Recorded, time: int, body: TaskSubmitted, facts
     """Write `task_asked`."""
     task = body.task
     place = (event.position, time, task, body.queue, body.kind, body.priority, body.complexity)
-    rows["task_asked"].append((*place, body.timeout_s, body.parent, body.due))
+    rows["task_asked"].append((*place, body.timeout_s, body.parent, body.due, trace_id(event.trace)))
     facts.book.submitted(event.position, time, body)
     return task
 

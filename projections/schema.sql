@@ -17,10 +17,10 @@ CREATE TABLE checkpoint (
 -- What rows of later events need to know of earlier ones, as JSON: tasks without an end, rates, agents, mana.
 CREATE TABLE fact (name VARCHAR, state VARCHAR);
 
--- Tasks as they were asked for. `due` is 0 for a task that may start at once.
+-- Tasks as they were asked for. `due` is 0 for a task that may start at once, `trace` the id of its W3C trace.
 CREATE TABLE task_asked (
     position BIGINT, time BIGINT, task VARCHAR, queue VARCHAR, kind VARCHAR, priority VARCHAR, complexity BIGINT,
-    timeout_s DOUBLE, parent VARCHAR, due BIGINT
+    timeout_s DOUBLE, parent VARCHAR, due BIGINT, trace VARCHAR
 );
 
 -- Claims of tasks. An `agent` claims a `lease`; it is `legit` when that very lease was assigned to it, a worker's claim always.

@@ -194,7 +194,10 @@ class _Teller:
             words["kind"] = f" ({row['kind']})" if row["kind"] else ""
         line = self.line(row, row["what"], **words)
         more = "solo" if row["solo"] else "cleared" if row["cleared"] else "delayed" if row["due"] else ""
-        return Line(line.time, line.position, line.text + self.say(more, **row)) if more else line
+        suffix = self.say(more, **row) if more else ""
+        if row.get("trace"):
+            suffix += self.say("traced", trace=row["trace"])
+        return Line(line.time, line.position, line.text + suffix) if suffix else line
 
     def _unit_line(self, row: dict[str, Any]) -> Line:
         if row["what"] == "started":
@@ -249,7 +252,7 @@ _TASKS = "SELECT id, queue, state, attempts FROM tasks WHERE id = ? ORDER BY sub
 _TASK_EVENTS = """
 SELECT e.position AS seq, e.time, e.what, e.task, e.queue, coalesce(e.unit, '') AS unit, e.generation, e.pid,
        e.attempt, e.claim, e.kind, e.error, e.service_ms, e.priority, e.moved_to, e.reason, v.source, v.body,
-       e.solo, e.deaths, e.cleared, strftime(make_timestamp(nullif(e.due, 0)), '%Y-%m-%d %H:%M:%S UTC') AS due,
+       e.solo, e.deaths, e.cleared, e.trace, strftime(make_timestamp(nullif(e.due, 0)), '%Y-%m-%d %H:%M:%S UTC') AS due,
        e.what IN ('finished', 'failed', 'released') AND t.turn IS NULL AS ignored
 FROM task_event e JOIN events v ON v.seq = e.position
 LEFT JOIN (SELECT * FROM task_turns WHERE task = ?) t ON t.outcome_seq = e.position

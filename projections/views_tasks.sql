@@ -9,9 +9,9 @@
 -- cancelled, moved, salvaged; times in microseconds. The columns are those of `task_asked`, `task_claim` and `task_end`.
 CREATE VIEW task_event AS
 SELECT position, time, what, task, queue, unit, generation, pid, attempt, attempts, claim, kind, error, service_ms,
-       retry_in_s, priority, complexity, timeout_s, parent, moved_to, reason, due, deaths, cleared, solo
+       retry_in_s, priority, complexity, timeout_s, parent, moved_to, reason, due, deaths, cleared, solo, trace
 FROM (
-    SELECT position, time, 'submitted' AS what, task, queue, kind, priority, complexity, timeout_s, parent, due
+    SELECT position, time, 'submitted' AS what, task, queue, kind, priority, complexity, timeout_s, parent, due, trace
     FROM task_asked
     UNION ALL BY NAME
     SELECT position, time, 'started' AS what, task, queue, unit, generation, pid, attempt, deaths, solo FROM task_claim
@@ -94,6 +94,7 @@ FROM turns GROUP BY task, thread;
 -- claimed it yet), running, done, failed (waits for its next attempt), dead, dropped (was dead), cancelled. `attempts`
 -- since it was last submitted. `response_s` = submitted to end, `service_s` = the handler's own time in the last attempt,
 -- `error` of the end in force. `worker` or `agent` is who claimed it last; while it is assigned, `agent` is who it is for.
+-- `trace_id` is that of the W3C traceparent it came with.
 CREATE VIEW tasks AS
 WITH given AS (
     SELECT task, queue, max(position) AS position, arg_max(agent, position) AS agent, max(lease) AS lease,
@@ -117,7 +118,7 @@ SELECT t.task AS id, t.queue, s.kind AS type, s.priority, s.complexity,
        CASE WHEN t.state IN ('failed', 'dead', 'dropped') THEN e.kind END AS failure,
        nullif(s.timeout_s, 0) AS timeout_s, nullif(s.parent, '') AS parent, t.submissions,
        make_timestamp(nullif(s.due, 0)) AS due, t.submit_seq, t.claim_seq, t.end_seq, t.lease,
-       make_timestamp(t.assigned) AS assigned
+       make_timestamp(t.assigned) AS assigned, nullif(s.trace, '') AS trace_id
 FROM standing t CROSS JOIN log_end n
 JOIN task_asked s ON s.position = t.submit_seq
 LEFT JOIN task_claim c ON c.position = t.claim_seq

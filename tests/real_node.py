@@ -43,7 +43,8 @@ from pathlib import Path
 faulthandler.dump_traceback_later(15)
 from actors.config_errors import ConfigErrors
 from actors.ground import GroundError
-from actors.node import log_to_stderr, run_node
+from actors.log_lines import log_to_stderr
+from actors.node import run_node
 log_to_stderr()
 def ready(url):
     faulthandler.cancel_dump_traceback_later()

@@ -70,7 +70,7 @@ def test_the_wheel_has_the_sources_and_data_and_nothing_else(wheel: Path) -> Non
         "projections": {".py", ".sql"},
         "actors": {".py", ".js", ".css", ".html", ".svg"},
         "nats": {".conf", ".json", ".md"},
-        "examples": {".py", ".toml", ".jsonl", ".md"},
+        "examples": {".py", ".toml", ".jsonl", ".service", ".md"},
     }.items():
         files = [
             path

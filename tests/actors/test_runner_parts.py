@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from actors.runner_children import ending
 from actors.runner_claims import Reading, read
@@ -41,9 +42,9 @@ NOW = 1_000.0
 OWN: dict[str, Any] = {"task": "t1", "queue": "q1", "unit": "w9", "generation": 4}
 
 
-def job(delivered: int = 2, task: str = "t1") -> Job:
+def job(delivered: int = 2, task: str = "t1", trace: str = "") -> Job:
     submitted = TaskSubmitted(task=task, queue="q1", kind="k", payload={"a": 1}, timeout_s=2.5)
-    data = encode(envelope("e1", 1, "client.cli", submitted))
+    data = encode(replace(envelope("e1", 1, "client.cli", submitted), trace=trace))
     found = job_of(data, f"$JS.ACK.LOG.q_q1.{delivered}.7.9.1700000000.0", 3.0)
     assert found is not None
     return found
@@ -129,10 +130,10 @@ def test_many_short_tasks_are_claimed_ahead_and_few_long_ones() -> None:
 
 def test_ids_of_subtasks_follow_from_the_parent_and_stay_short() -> None:
     parent = job(task="p" * 63)
-    first, second = subtasks_of(
+    (first, _), (second, _) = subtasks_of(
         parent, Raw(b'[{"queue": "q2"}, {"queue": "q2", "id": "own", "payload": [1]}]')
     )
-    again, _ = subtasks_of(parent, Raw(b'[{"queue": "q2"}, {"queue": "q2"}]'))
+    (again, _), _ = subtasks_of(parent, Raw(b'[{"queue": "q2"}, {"queue": "q2"}]'))
     assert first.task == again.task
     assert len(first.task) <= 64
     assert first.task.startswith("pppp")
@@ -140,10 +141,18 @@ def test_ids_of_subtasks_follow_from_the_parent_and_stay_short() -> None:
     assert subtasks_of(parent, Raw(b"null")) == []
 
 
+def test_subtasks_inherit_the_trace_of_their_parent_unless_they_name_their_own() -> None:
+    mine, other = f"00-{'a' * 32}-{'b' * 16}-01", f"00-{'a' * 32}-{'c' * 16}-00"
+    submit = Raw(b'[{"queue": "q2"}, {"queue": "q2", "traceparent": "' + other.encode() + b'"}]')
+    assert [trace for _, trace in subtasks_of(job(trace=mine), submit)] == [mine, other]
+    assert [trace for _, trace in subtasks_of(job(), submit)] == ["", other]
+
+
 @pytest.mark.parametrize(
     ("submit", "words"),
     [
         (b'{"queue": "q2"}', "expected submit to be a list"),
+        (b'[{"queue": "q2", "traceparent": "x"}]', "expected submit[0].traceparent as 00-"),
         (b'[{"queue": "q2", "id": "a b"}]', "submit[0].id of 1 to 64 letters"),
         (b'[{"queue": "q1", "id": "t1"}]', "submit[0].id to be new"),
         (b"[" + b",".join([b'{"queue":"q2"}'] * 1000) + b"]", "at most 999 subtasks, got 1000"),
@@ -200,7 +209,7 @@ def test_what_a_program_leaves_is_read(
 def test_a_program_may_submit_too() -> None:
     outcome = outcome_of(0, b'{"n": 1, "submit": [{"queue": "q2"}]}', b"", 0.5)
     assert msgspec.json.decode(outcome.result) == {"n": 1}
-    assert [one.task for one in subtasks_of(job(), outcome.submit)] == ["t1-1"]
+    assert [one.task for one, _ in subtasks_of(job(), outcome.submit)] == ["t1-1"]
 
 
 def test_an_ending_has_words() -> None:

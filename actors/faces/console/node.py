@@ -1,5 +1,6 @@
 """`elf node` and `elf init`: running a forest and beginning one."""
 
+import faulthandler
 import logging
 import os
 import shutil
@@ -42,9 +43,12 @@ def node(
         return _check(config, json)
     from actors.config_errors import ConfigErrors
     from actors.ground import GroundError
-    from actors.node import log_to_stderr, run_node
+    from actors.log_lines import log_to_stderr
+    from actors.node import run_node
 
     log_to_stderr(debug)
+    # A watchdog that ends the node by SIGABRT leaves what every thread was at.
+    faulthandler.enable()
     try:
         code = run_node(config, where.data, where.nats, lambda url: _welcome(config, where.data, url))
     except ConfigErrors as problem:
@@ -85,6 +89,9 @@ def _welcome(config: Path, data: Path | None, url: str) -> None:
 
     forest = read_forest(config)
     folder = (data or Path(forest.node.data)).resolve()
+    if forest.node.log_format == "json":
+        logging.getLogger("elf.node").info("the node %s runs on %s, server %s", forest.node.name, folder, url)
+        return
     at = "" if data is None else f" --data {data}"
     elf = ".venv/bin/elf" if shutil.which("elf") is None and Path(".venv/bin/elf").exists() else "elf"
     queue = forest.queues[0].name if forest.queues else "QUEUE"

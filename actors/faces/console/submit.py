@@ -1,6 +1,7 @@
 """`elf submit`: one append a task, all valid or nothing, and on demand the wait for their ends."""
 
 import asyncio
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from actors.faces.console.waiting import Ends
 from actors.place import NodeUnreachable, Place
 from events.envelope import Recorded
 from events.tasks import TaskCancelled, TaskDied, TaskFinished, TaskSubmitted
+from events.traces import trace_id, traceparent
 
 _STATES = {TaskFinished: "done", TaskDied: "dead", TaskCancelled: "cancelled"}
 
@@ -46,6 +48,9 @@ class Task:
 
     timeout: float = 0.0
     """Seconds one attempt may take; 0 leaves it to the queue."""
+
+    traceparent: str = ""
+    """The W3C trace context it belongs to; TRACEPARENT of the environment by default."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def submit(
         "-" reads lines from standard input, for this queue unless a line names its own.
     file
         A file of JSON lines, or "-": {"queue" or "type", "payload", "id"?, "priority"?, "complexity"?,
-        "timeout_s"?, "delay_s"?}.
+        "timeout_s"?, "delay_s"?, "traceparent"?}.
     json
         Print {"ids": [...]}, with --wait also {"tasks": [...]}.
     """
@@ -134,7 +139,21 @@ def _line_of(queue: str, task: Task) -> TaskLine:
         priority=task.priority,
         complexity=task.complexity,
         timeout_s=task.timeout,
+        traceparent=_given_trace(task.traceparent),
     )
+
+
+def _given_trace(text: str) -> str:
+    try:
+        return traceparent(text, "--traceparent") if text else ""
+    except ValueError as problem:
+        raise Failure(str(problem)) from None
+
+
+def _trace_around() -> str:
+    """Return the trace context that this command runs in; one that is none is passed over, as W3C asks."""
+    around = os.environ.get("TRACEPARENT", "")
+    return around if trace_id(around) else ""
 
 
 def _value(payload: str | None) -> Any:
@@ -173,7 +192,9 @@ async def _submit(
         if patience.wait:
             await ends.listen()
         progress = Progress("submitted", len(tasks))
-        await client.submit(tasks, progress.at, {line.id for _, line in given if line.id})
+        around = _trace_around()
+        traces = {task.task: line.traceparent or around for (_, line), task in zip(given, tasks, strict=True)}
+        await client.submit(tasks, progress.at, {line.id for _, line in given if line.id}, traces)
         progress.end()
         ids = [task.task for task in tasks]
         if not patience.wait:

@@ -12,6 +12,7 @@ from actors.client import PAYLOAD_LIMIT, new_ids
 from actors.faces.console.failure import Failure, closest
 from events.subjects import token
 from events.tasks import TaskSubmitted
+from events.traces import traceparent
 
 
 class TaskLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +26,7 @@ class TaskLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     complexity: int = 0
     timeout_s: float = 0.0
     delay_s: float = 0.0
+    traceparent: str = ""
 
 
 class Bad(Exception):
@@ -104,6 +106,8 @@ def _to_event(
     try:
         queue = token(_queue_of(line, queues, default_queue), "queue")
         token(task, "task id")
+        if line.traceparent:
+            traceparent(line.traceparent)
     except ValueError as problem:
         raise Bad(str(problem)) from None
     if queues is not None and queue not in queues:

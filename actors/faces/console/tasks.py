@@ -22,7 +22,7 @@ State = Literal["waiting", "delayed", "assigned", "running", "done", "failed", "
 
 _ONE = (
     "SELECT id, queue, type, priority, complexity, state, agent, worker, attempts, submitted, started,"
-    " finished, response_s, error, due, end_seq FROM tasks WHERE id = ?"
+    " finished, response_s, error, due, trace_id, end_seq FROM tasks WHERE id = ?"
 )
 _MANY = (
     "SELECT id, queue, type, priority, complexity, state, agent, worker, attempts, submitted, started,"
@@ -126,6 +126,8 @@ def _print(found: dict[str, Any], lang: Language) -> None:
         print(f"{say('due', lang)}  {clock(found['due'])}")
     if found["response_s"] is not None:
         print(f"{say('response', lang)}  {span(found['response_s'])}")
+    if found["trace_id"]:
+        print(f"{say('trace', lang)}  {found['trace_id']}")
     if found["error"]:
         print(f"{say('error', lang)}  {found['error']}")
     if found["result"] is not None:

@@ -28,6 +28,7 @@ _JA = {
     "opened": "発生",
     "severity": "重大度",
     "task": "タスク",
+    "trace": "トレース",
     "type": "種類",
     "attempts": "試行",
     "submitted": "投入",

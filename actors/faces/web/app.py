@@ -22,6 +22,7 @@ from actors.faces.web import tails
 from actors.faces.web.guard import Guard
 from actors.faces.web.news import News, TooMany
 from actors.faces.web.past import Past
+from actors.faces.web.probes import Probes
 from actors.faces.web.site import Site
 from actors.place import ClientError
 from events.log import Conflict, LogError
@@ -161,7 +162,7 @@ def said(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
-def make_app(site: Site, api: Api, token: str) -> Starlette:
+def make_app(site: Site, api: Api, probes: Probes, token: str) -> Starlette:
     """Put the addresses together behind the guard."""
     pages = [
         Route("/", site.page),
@@ -172,7 +173,7 @@ def make_app(site: Site, api: Api, token: str) -> Starlette:
         Middleware(Guard, token=token, login=site.login),
         Middleware(GZipMiddleware, minimum_size=600, compresslevel=5),
     ]
-    return Starlette(routes=[*pages, *api.routes()], middleware=middleware)
+    return Starlette(routes=[*pages, *probes.routes(), *api.routes()], middleware=middleware)
 
 
 def _json(body: object) -> Response:

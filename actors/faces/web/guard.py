@@ -27,6 +27,7 @@ SAFE = {
 }
 HEADER = "x-elf"
 _WRONG_S = 0.3
+_MACHINES = ("/healthz", "/readyz", "/metrics")
 _OPEN = ("/static/", "/favicon.svg")
 
 
@@ -110,7 +111,7 @@ class Guard:
             return None
         if bearer:
             await asyncio.sleep(_WRONG_S)
-        if path.startswith("/api/"):
+        if path.startswith("/api/") or path in _MACHINES:
             return _no(
                 401, f"expected the dashboard's token, got {'a wrong one' if bearer else 'none'}; log in at /"
             )

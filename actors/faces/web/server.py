@@ -19,6 +19,7 @@ import msgspec
 
 from actors.config import Forest
 from actors.feed import Chunk, Feed, Subscription
+from actors.vitals import Look
 
 if TYPE_CHECKING:
     from actors.faces.web.news import News
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger("elf.web")
 
 _STOP_S = 5.0
+_NEEDED = ("starlette", "uvicorn", "prometheus_client")
 FILE = "web.json"
 
 
 class WebServer:
     """Any thread may call. What keeps the dashboard from being there is said in the log; the node goes on."""
 
-    def __init__(self, forest: Forest, data: Path, feed: Feed, about: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, forest: Forest, data: Path, feed: Feed, about: Callable[[], dict[str, Any]], look: Look
+    ) -> None:
         self._web = forest.web
         self._data = data
         self._feed = feed
         self._about = about
+        self._look = look
         self._language = forest.node.language
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], None] = lambda: None
@@ -61,9 +66,10 @@ class WebServer:
             (self._data / "run" / FILE).unlink(missing_ok=True)
 
     def _run(self) -> None:
-        if not (find_spec("starlette") and find_spec("uvicorn")):
+        if not all(find_spec(name) for name in _NEEDED):
             _log.info(
-                "no dashboard: expected starlette and uvicorn, got neither; try pip install 'elf-forest[web]'"
+                "no dashboard: expected %s, got not all of them; try pip install 'elf-forest[web]'",
+                ", ".join(_NEEDED),
             )
             return
         try:
@@ -102,6 +108,7 @@ class WebServer:
         from actors.faces.link import Link
         from actors.faces.web.app import Api, make_app
         from actors.faces.web.news import News
+        from actors.faces.web.probes import Probes
         from actors.faces.web.site import Site
         from actors.place import Place
 
@@ -112,7 +119,7 @@ class WebServer:
         link = Link(Place(self._data))
         api = Api(link, news, self._data)
         config = uvicorn.Config(
-            make_app(site, api, token),
+            make_app(site, api, Probes(link, self._look, str(self._about()["version"])), token),
             lifespan="off",
             ws="none",
             http="h11",
