@@ -45,7 +45,7 @@ from actors.config_errors import ConfigErrors
 from actors.ground import GroundError
 from actors.node import log_to_stderr, run_node
 log_to_stderr()
-def ready(url):
+def ready(url, *_):
     faulthandler.cancel_dump_traceback_later()
     print("READY", url, flush=True)
 try:
