@@ -77,7 +77,7 @@ class Node:
 
     # --- life ----------------------------------------------------------------------------------------------
 
-    def run(self, ready: Callable[[str], None] = lambda _: None) -> int:
+    def run(self, ready: Callable[[str, str], None] = lambda *_: None) -> int:
         """Start, lead until SIGTERM or SIGINT, end in order. 0 in order, 1 after a failure."""
         self._segments = Segments(self._data)
         self._proven = 0
@@ -94,7 +94,7 @@ class Node:
             if isinstance(problem, LogDamaged):
                 self._ground.leave()
             raise
-        ready(self._ground.server.url)
+        ready(self._ground.server.url, self._web.address())
         self._manager.ready()
         self._serve()
         return self._end()
@@ -388,7 +388,7 @@ class Node:
 
 
 def run_node(
-    config: Path, data: Path | None = None, nats_url: str = "", ready: Callable[[str], None] = lambda _: None
+    config: Path, data: Path | None = None, nats_url: str = "", ready: Callable[[str, str], None] = lambda *_: None
 ) -> int:
     """Read the configuration and run a node in the foreground. Raises ConfigErrors, GroundError."""
     forest = read_forest(config)

@@ -46,7 +46,7 @@ from actors.ground import GroundError
 from actors.log_lines import log_to_stderr
 from actors.node import run_node
 log_to_stderr()
-def ready(url):
+def ready(url, *_):
     faulthandler.cancel_dump_traceback_later()
     print("READY", url, flush=True)
 try:

@@ -6,21 +6,21 @@ from typing import Any
 
 
 def hash_files(task: dict[str, Any]) -> dict[str, Any]:
-    """Return size and SHA-256 of every file that matches `payload.pattern` in `payload.folder`."""
+    """Return number, size and one SHA-256 of all files that match `payload.pattern` in `payload.folder`.
+
+    The hash is that of the lines `<SHA-256 of the file>  <its path>`, as `sha256sum` prints them, in the order of paths.
+    """
     payload = task["payload"]
     folder = Path(payload["folder"])
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder in the working folder, got {payload['folder']!r}")
-    files: list[dict[str, Any]] = [
-        {"path": path.as_posix(), "bytes": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(folder.glob(payload.get("pattern", "*")))
-        if path.is_file()
-    ]
+    files = sorted(path for path in folder.glob(payload.get("pattern", "*")) if path.is_file())
+    lines = "".join(f"{sha256(path)}  {path.as_posix()}\n" for path in files)
     return {
         "folder": payload["folder"],
-        "count": len(files),
-        "bytes": sum(file["bytes"] for file in files),
-        "files": files,
+        "files": len(files),
+        "bytes": sum(path.stat().st_size for path in files),
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }
 
 

@@ -50,7 +50,7 @@ def node(
     # A watchdog that ends the node by SIGABRT leaves what every thread was at.
     faulthandler.enable()
     try:
-        code = run_node(config, where.data, where.nats, lambda url: _welcome(config, where.data, url))
+        code = run_node(config, where.data, where.nats, lambda *urls: _welcome(config, where.data, *urls))
     except ConfigErrors as problem:
         raise Failure(str(problem)) from None
     except (GroundError, FileNotFoundError) as problem:
@@ -83,7 +83,7 @@ def _check(config: Path, as_json: bool) -> int:
     return Exit.FINE
 
 
-def _welcome(config: Path, data: Path | None, url: str) -> None:
+def _welcome(config: Path, data: Path | None, url: str, web: str) -> None:
     """Say what to do next, once the node answers."""
     from actors.config_reader import read_forest
 
@@ -102,10 +102,11 @@ def _welcome(config: Path, data: Path | None, url: str) -> None:
     worker = forest.workers[0].units()[0] if forest.workers else "WORKER"
     agents = f", {len(forest.agents)} agents" if forest.agents else ""
     join = f"  {elf} agent run {forest.agents[0].name}{at} --exec COMMAND\n" if forest.agents else ""
+    page = f"  dashboard {web}\n" if web else ""
     note(
         f"the node {forest.node.name} runs: {len(forest.workers)} workers, {len(forest.queues)} queues{agents}\n"
         f"  data      {folder}\n"
-        f"  server    {url}\n"
+        f"  server    {url}\n{page}"
         f"in another terminal, in this folder:\n{join}"
         f"  {elf} {submit}{at}\n"
         f"  {elf} status{at}\n"

@@ -48,6 +48,7 @@ class WebServer:
         self._ending = False
         self._bell, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.url = ""
+        self._open = threading.Event()
 
     def start(self) -> None:
         """Begin in a thread: loading what it takes must not make the node's start longer."""
@@ -55,6 +56,12 @@ class WebServer:
             return
         self._thread = threading.Thread(target=self._run, name="elf-web", daemon=True)
         self._thread.start()
+
+    def address(self) -> str:
+        """Return where the dashboard is once that is known, empty where there will be none."""
+        if self._thread:
+            self._open.wait(_STOP_S)
+        return self.url
 
     def stop(self) -> None:
         """Let every page go and end the thread."""
@@ -66,6 +73,12 @@ class WebServer:
             (self._data / "run" / FILE).unlink(missing_ok=True)
 
     def _run(self) -> None:
+        try:
+            self._be_there()
+        finally:
+            self._open.set()
+
+    def _be_there(self) -> None:
         if not all(find_spec(name) for name in _NEEDED):
             _log.info(
                 "no dashboard: expected %s, got not all of them; try pip install 'elf-forest[web]'",
@@ -81,6 +94,7 @@ class WebServer:
         try:
             with listener:
                 self._say_where(listener)
+                self._open.set()
                 select.select([listener.fileno(), self._bell], [], [])
                 if not self._ending:
                     asyncio.run(self._serve(listener, token))
