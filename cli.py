@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -12,6 +13,11 @@ CONSOLE = "actors.faces.console"
 COMMANDS = (
     ("node", "node:node", "Run a node: supervise the workers of a forest.toml, decide, record."),
     ("init", "node:init", "Write a commented forest.toml to start from."),
+    (
+        "import",
+        "moving:take_over",
+        "Write a forest.toml from a supervisord.conf, and say what it could not carry over.",
+    ),
     ("status", "status:status", "Show workers, queues, elves, alerts and what was done lately."),
     ("top", "top:top", "Show the forest live, with keys for what people do."),
     ("submit", "submit:submit", "Submit one task, or many from JSON lines."),
@@ -79,6 +85,19 @@ app = App(
 )
 for _place, (_name, _body, _text) in enumerate(COMMANDS):
     app.command(f"{CONSOLE}.{_body}", name=_name, help=_text, sort_key=_place)
+
+
+@app.command(sort_key=len(COMMANDS))
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print what lets a shell complete commands, options and their values.
+
+    Parameters
+    ----------
+    shell
+        For bash: elf completion bash > ~/.local/share/bash-completion/completions/elf
+    """
+    print(app.generate_completion(shell=shell))
+    return 0
 
 
 def _version() -> str:

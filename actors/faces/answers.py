@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from actors.faces.link import Link, Rows
 from actors.place import ClientError
 
 PAGE = 100
+_LONGEST = 20_000
 _SPANS = {"1h": (3600, 60), "6h": (21600, 300), "24h": (86400, 900), "7d": (604800, 7200)}
 
 _TASKS = """
@@ -18,6 +21,13 @@ FROM tasks WHERE (? = '' OR state = ?) AND (? = '' OR queue = ?) AND (? = '' OR 
 ORDER BY submit_seq DESC LIMIT ? OFFSET ?
 """
 _STATES = "SELECT state, count(*) AS n FROM tasks WHERE (? = '' OR queue = ?) GROUP BY state ORDER BY n DESC"
+_TASK = """
+SELECT t.id, t.queue, t.type, t.priority, t.state, coalesce(nullif(t.worker, ''), t.agent) AS worker, t.attempts,
+       epoch_us(t.submitted) AS submitted, epoch_us(t.started) AS started, epoch_us(t.finished) AS finished,
+       epoch_us(t.due) AS due, t.response_s, t.service_s, t.error, t.parent, s.body AS asked, e.body AS ended
+FROM tasks t LEFT JOIN events s ON s.seq = t.submit_seq LEFT JOIN events e ON e.seq = t.end_seq
+WHERE t.id = ? ORDER BY t.submit_seq DESC LIMIT 1
+"""
 _DECISIONS = """
 SELECT seq, epoch_us(time) AS time, elf, kind, target, choice, reason, left(text, 400) AS text, mode, mana_cost,
        outcome, id, candidates
@@ -86,6 +96,25 @@ async def tasks(link: Link, asked: Words) -> dict[str, Any]:
         row.pop("total")
     states = await link.rows(_STATES, [queue, queue])
     return {"tasks": rows, "total": total, "page": page, "size": PAGE, "states": states}
+
+
+async def task(link: Link, id: str) -> dict[str, Any]:
+    """Return one task with what it carries and what came of it, both as text that a page can bear."""
+    rows = await link.rows(_TASK, [id])
+    if not rows:
+        raise ClientError(f"expected a task of this forest, got {id[:60]!r}; try the list of tasks", 1)
+    found = rows[0]
+    asked, ended = found.pop("asked") or {}, found.pop("ended") or {}
+    found["payload"] = _text(asked.get("payload"))
+    found["result"] = _text(ended.get("result")) if found["state"] == "done" else ""
+    return {"task": found}
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + f" … ({len(text):,})"
 
 
 async def decisions(link: Link, asked: Words) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Api:
         return [
             *asked,
             Route("/api/status", said(self._status)),
+            Route("/api/task/{id}", said(self._task)),
             Route("/api/decision/{id}", said(self._decision)),
             Route("/api/why/{id}", said(self._why)),
             Route("/api/at", said(self._at)),
@@ -83,6 +84,9 @@ class Api:
 
     async def _status(self, _: Request) -> Response:
         return _json(await self._link.status())
+
+    async def _task(self, request: Request) -> Response:
+        return _json(await answers.task(self._link, request.path_params["id"]))
 
     async def _decision(self, request: Request) -> Response:
         return _json(await answers.decision(self._link, request.path_params["id"]))

@@ -5,7 +5,7 @@ import * as told from "./told.js";
 import { count, lang, moment, say, setLang, title } from "./words.js";
 
 const PAGES = { overview: now.overview, workers: now.workers, agents: now.agents, tasks: now.tasks, alerts: told.alerts, decisions: told.decisions,
-  mana: told.mana, indicators: told.indicators, proposals: told.proposals, logs: told.logs, events: told.events, decision: told.decision, why: told.why };
+  mana: told.mana, indicators: told.indicators, proposals: told.proposals, logs: told.logs, events: told.events, decision: told.decision, task: told.task, why: told.why };
 const MENU = ["overview", "workers", "agents", "tasks", "alerts", "decisions", "mana", "indicators", "proposals", "logs", "events"];
 const IN_PAST = new Set(["overview", "workers", "agents", "decisions", "events"]);
 const root = document.getElementById("app");
@@ -67,7 +67,7 @@ function theme(next) {
 
 function frame() {
   const { name, asked } = where();
-  const heading = name === "why" || name === "decision" ? `${title(name === "why" ? "story" : "decision")}: ${(asked.id || "").slice(0, 40)}` : title(name);
+  const heading = MENU.includes(name) ? title(name) : `${title(name === "why" ? "story" : name)}: ${(asked.id || "").slice(0, 40)}`;
   document.title = `${heading} · ${app.node.id || "elf-forest"}`;
   const dark = document.documentElement.dataset.theme ?? "";
   const fresh = h("div", null,

@@ -1,7 +1,7 @@
 // Pages drawn from the node's page of what is now, or from the same page as of a moment of the past.
 import { ask, h } from "./dom.js";
 import { chart, spark } from "./chart.js";
-import { button, card, choose, elf, empty, go, mark, table, tag, why } from "./parts.js";
+import { button, card, choose, elf, empty, go, mark, table, tag, taskButton, why } from "./parts.js";
 import { clock, count, elfName, fixed, percent, say, size, span, title } from "./words.js";
 
 const status = (app) => (app.past ? Promise.resolve(app.past) : ask("/api/status"));
@@ -184,11 +184,10 @@ export const tasks = {
           h("input", { type: "search", placeholder: title("find an id"), "aria-label": title("find an id"), value: asked.find || "",
             onchange: (event) => app.with({ find: event.target.value.trim(), page: "" }) })),
         table("tasks", [
-          ["task", "name", (t) => why(t.id)], ["state", "", (t) => mark(t.state)], ["queue", "wide", (t) => t.queue],
+          ["task", "name", (t) => h("a", { href: go("task", { id: t.id }) }, t.id)], ["state", "", (t) => mark(t.state)], ["queue", "wide", (t) => t.queue],
           ["worker", "wide", (t) => t.worker || "–"], ["attempts", "n wide", (t) => t.attempts], ["submitted", "nowrap", (t) => clock(t.submitted)],
           ["response", "n wide nowrap", (t) => span(t.response_s)], ["error", "wide text", (t) => t.error || ""],
-          ["actions", "", (t) => (["waiting", "running", "assigned", "delayed"].includes(t.state) ? button(app, "cancel", "task", { name: t.id, do: "cancel" }, { sure: true, label: t.id })
-            : ["failed", "dead", "cancelled", "dropped"].includes(t.state) ? button(app, "retry", "task", { name: t.id, do: "retry" }, { label: t.id }) : "")],
+          ["actions", "", (t) => taskButton(app, t)],
         ], found.tasks, "nothing"),
         h("div", { class: "tools pager" }, turn("newer", at - 1, at > 0), h("span", { class: "soft" }, `${at + 1} ${say("of")} ${last + 1}`), turn("older", at + 1, at < last))));
   },

@@ -59,3 +59,9 @@ export function button(app, word, verb, body, { kind = "", sure = false, label =
     },
   }, title(word));
 }
+
+// What can still be done with a task: withdraw it, or hand it out again.
+export function taskButton(app, t) {
+  if (["waiting", "running", "assigned", "delayed"].includes(t.state)) return button(app, "cancel", "task", { name: t.id, do: "cancel" }, { sure: true, label: t.id });
+  return ["failed", "dead", "cancelled", "dropped"].includes(t.state) ? button(app, "retry", "task", { name: t.id, do: "retry" }, { label: t.id }) : "";
+}

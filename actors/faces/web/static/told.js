@@ -2,7 +2,7 @@
 import { ask, h } from "./dom.js";
 import { chart } from "./chart.js";
 import { manaBars } from "./now.js";
-import { button, card, choose, elf, empty, go, mark, pick, table, tag, why as whyLink } from "./parts.js";
+import { button, card, choose, elf, empty, go, mark, pick, table, tag, taskButton, why as whyLink } from "./parts.js";
 import { clock, count, fixed, lang, moment, percent, say, span, title } from "./words.js";
 
 const ELVES = ["flow", "time", "balance", "healing", "wisdom"];
@@ -83,6 +83,24 @@ export const decision = {
         ["took", "n nowrap", (s) => span((s.took_ms || 0) / 1000)], ["reason", "text", (s) => s.detail || ""],
       ], steps)) : null,
       storyCard(told));
+  },
+};
+
+export const task = {
+  every: 3000, live: true,
+  async load(app, asked) {
+    const id = encodeURIComponent(asked.id || "");
+    const [found, told] = await Promise.all([ask(`/api/task/${id}`), ask(`/api/why/${id}?lang=${lang()}`)]);
+    return { ...found, told };
+  },
+  draw({ task: t, told }, app) {
+    const carried = (word, text) => card(title(word), "w6", text ? h("pre", { tabindex: 0, "aria-label": title(word) }, text) : empty("nothing"));
+    const known = { state: mark(t.state), queue: h("a", { href: go("tasks", { queue: t.queue }) }, t.queue), type: t.type, priority: say(t.priority), worker: t.worker ? whyLink(t.worker) : "",
+      attempts: t.attempts, submitted: moment(t.submitted), due: t.due ? moment(t.due) : "", started: t.started ? moment(t.started) : "", ended: t.finished ? moment(t.finished) : "",
+      response: t.response_s === null ? "" : span(t.response_s), service: t.service_s === null ? "" : span(t.service_s), error: t.error };
+    return h("div", { class: "grid" },
+      card([title("task"), taskButton(app, t)], "", h("dl", { class: "facts" }, Object.entries(known).map(([word, value]) => (value || value === 0 ? [h("dt", null, say(word)), h("dd", null, value)] : null)))),
+      carried("payload", t.payload), carried("result", t.result), storyCard(told));
   },
 };
 

@@ -16,7 +16,7 @@ const JA = {
   "response": "応答", "alive": "稼働", "suspect": "疑い", "probing": "確認中", "down": "停止", "recovering": "復旧中", "probation": "試用",
   "retired": "引退", "absent": "不在", "revoked": "取消済", "monitor": "監視", "stepwise": "段階復帰", "full": "通常", "drain": "受付停止",
   "all states": "すべての状態", "all queues": "すべてのキュー", "all elves": "すべてのエルフ", "find an id": "ID を検索", "task": "タスク", "type": "種類",
-  "attempts": "試行", "submitted": "投入", "result": "結果", "error": "エラー", "service": "処理", "cancel": "取消", "retry": "再試行",
+  "attempts": "試行", "submitted": "投入", "result": "結果", "payload": "内容", "priority": "優先度", "due": "予定", "ended": "終了", "error": "エラー", "service": "処理", "cancel": "取消", "retry": "再試行",
   "newer": "新しい方", "older": "古い方", "of": "/", "cause": "原因", "target": "対象", "opened": "発生", "closed": "終了", "count": "回数",
   "acknowledge": "確認", "silence 1 h": "1時間静かに", "acknowledged": "確認済み", "silent until": "静音", "past alerts": "過去の警告", "verdict": "判定",
   "time": "時刻", "decision": "判断", "reason": "理由", "cost": "消費", "outcome": "結果", "verified": "確認済", "started": "開始", "none": "なし",
