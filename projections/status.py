@@ -123,7 +123,7 @@ class Status(Struct):
         return {
             "workers": [self._worker(unit, now) for _, unit in sorted(self.units.units.items())],
             "pools": [self._pool(worker) for worker in self.settings.workers],
-            "agents": agent_rows(self.dispatch),
+            "agents": agent_rows(self.dispatch, self.timeline.now),
             "queues": [self._queue(name, now) for name in sorted(self.queues.queues)],
             "elves": [self._elf_row(elf) for elf in self.settings.elves],
             "mana_total": self._mana_total(),
