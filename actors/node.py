@@ -388,7 +388,10 @@ class Node:
 
 
 def run_node(
-    config: Path, data: Path | None = None, nats_url: str = "", ready: Callable[[str, str], None] = lambda *_: None
+    config: Path,
+    data: Path | None = None,
+    nats_url: str = "",
+    ready: Callable[[str, str], None] = lambda *_: None,
 ) -> int:
     """Read the configuration and run a node in the foreground. Raises ConfigErrors, GroundError."""
     forest = read_forest(config)

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from projections.agents import Agent
 from projections.dispatch import Dispatch
 from projections.records import SECOND
 
 
-def agent_rows(dispatch: Dispatch) -> list[dict[str, Any]]:
-    """Return one row for each agent in the order of the configuration; times in seconds, None for never."""
+def agent_rows(dispatch: Dispatch, tick: int) -> list[dict[str, Any]]:
+    """Return one row for each agent in the order of the configuration; times in seconds, None for never.
+
+    `tick` is the forest time of the last tick in microseconds.
+    """
     rows = []
     for name in dispatch.order:
         agent, record, load = dispatch.agents.agents[name], dispatch.record(name), dispatch.load(name)
@@ -25,7 +29,7 @@ def agent_rows(dispatch: Dispatch) -> list[dict[str, Any]]:
                 "completion_rate": round(load.completion_rate, 4) if ended else None,
                 "response_time_s": round(load.response_s, 3) if ended else None,
                 "error_rate": round(load.error_rate, 4) if ended else None,
-                "last_seen": agent.seen_at / SECOND if agent.seen_at else None,
+                "last_seen": _seen(agent, tick) / SECOND or None,
                 "tasks_processed": record.done,
                 "errors": record.errors,
                 "skills": list(agent.settings.skills),
@@ -33,3 +37,10 @@ def agent_rows(dispatch: Dispatch) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _seen(agent: Agent, tick: int) -> int:
+    """Return when an agent was heard of last: one that beats as it should is not written down with every tick."""
+    sample = agent.sample
+    beats = agent.serves and sample is not None and sample.connected and sample.beat_age_ms == 0
+    return max(agent.seen_at, tick) if beats else agent.seen_at

@@ -127,7 +127,7 @@ class Status(Struct):
             "pools": [self._pool(worker) for worker in self.settings.workers],
             "agents": [
                 row | {"mark": agent_mark(row["state"], alarms.get(row["name"], ()))}
-                for row in agent_rows(self.dispatch)
+                for row in agent_rows(self.dispatch, self.timeline.now)
             ],
             "queues": [
                 self._queue(name, now) | {"mark": queue_mark(alarms.get(name, ()))}

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from actors.agent_spec import AgentSpec
 from actors.connection import read_credentials
@@ -19,10 +20,20 @@ WORK = ROOT / "tests" / "handlers" / "agent_work.py"
 class RealAgent:
     """One `elf agent run`; it may be killed, frozen and started again."""
 
-    def __init__(self, node: RealNode, name: str, *words: str, wip: int = 1, options: str = "") -> None:
+    def __init__(
+        self,
+        node: RealNode,
+        name: str,
+        *words: str,
+        wip: int = 1,
+        options: str = "",
+        command: str = "",
+        cwd: Path | None = None,
+    ) -> None:
         self.node = node
         self.name = name
-        self.command = shlex.join([sys.executable, "-I", "-S", str(WORK), *words])
+        self.command = command or shlex.join([sys.executable, "-I", "-S", str(WORK), *words])
+        self.cwd = cwd
         self.wip = wip
         self.options = shlex.split(options)
         self.folder = node.folder / f"agent-{name}"
@@ -66,7 +77,7 @@ class RealAgent:
                 "--wip",
                 str(self.wip),
                 "--cwd",
-                str(self.folder),
+                str(self.cwd or self.folder),
                 *self.options,
                 cwd=ROOT,
                 stdout=words,

@@ -10,9 +10,6 @@ from msgspec import Struct
 from actors.simulator.players import SECOND, Given, Hand
 from actors.simulator.scenario import Job, Scenario
 
-BEGIN = 1_767_225_600_000_000
-"""Forest time at which every simulation begins: 2026-01-01, in microseconds."""
-
 QUEUE = "simulated"
 
 
@@ -75,8 +72,9 @@ class Engine:
         self._balancer = balancer
         self._chance = random.Random(scenario.seed)
         self._hands = {player.name: Hand(player) for player in scenario.players}
-        self._until = BEGIN + round(scenario.horizon * SECOND)
-        self._since = BEGIN + round(scenario.judged_from * SECOND)
+        self._began = scenario.begin
+        self._until = self._began + round(scenario.horizon * SECOND)
+        self._since = self._began + round(scenario.judged_from * SECOND)
         self._heap: list[tuple[int, int, str, str, int]] = []
         self._count = 0
         self._numbers: dict[str, int] = {}
@@ -91,17 +89,17 @@ class Engine:
         for player in self._scenario.players:
             for start, end in player.outages:
                 if start > 0:
-                    self._push(BEGIN + round(start * SECOND), "down", player.name, 0)
-                self._push(BEGIN + round(end * SECOND), "up", player.name, 0)
+                    self._push(self._began + round(start * SECOND), "down", player.name, 0)
+                self._push(self._began + round(end * SECOND), "up", player.name, 0)
             if any(start <= 0 for start, _ in player.outages):
                 self._hands[player.name].stay_away()
             else:
-                self._balancer.joined(player.name, BEGIN)
+                self._balancer.joined(player.name, self._began)
         coming = 0
         jobs = self._scenario.jobs
         heap = self._heap
         while self._open:
-            arrives = BEGIN + round(jobs[coming].arrival * SECOND) if coming < len(jobs) else 0
+            arrives = self._began + round(jobs[coming].arrival * SECOND) if coming < len(jobs) else 0
             if arrives and (not heap or arrives <= heap[0][0]):
                 now = arrives
                 self._numbers[self._balancer.submit(coming, jobs[coming], now)] = coming
@@ -166,7 +164,7 @@ class Engine:
                 self._open -= 1
         elif self._balancer.finish(given, name, service_ms, now):
             hand.done += 1
-            self._ends[given.number] = (now - BEGIN) / SECOND
+            self._ends[given.number] = (now - self._began) / SECOND
             self._open -= 1
         self._begin(hand, now)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from actors.elves.balance_drafts import policy_of
 from actors.elves.distribution import board_of
-from actors.simulator.engine import BEGIN, QUEUE, Placed
+from actors.simulator.engine import QUEUE, Placed
 from actors.simulator.players import SECOND, Given
 from actors.simulator.scenario import Choice, Job, Scenario
 from events.settings import AgentSettings, DistributionSettings, QueueSettings, Settings
@@ -47,7 +47,7 @@ class LeanBalancer:
         self, scenario: Scenario, choice: Choice, later: Sequence[tuple[float, Choice]] = ()
     ) -> None:
         self.decisions = 0
-        self._later = deque((BEGIN + round(at * SECOND), then) for at, then in later)
+        self._later = deque((scenario.begin + round(at * SECOND), then) for at, then in later)
         self.fold = Dispatch()
         settings = settings_of(scenario, choice)
         self.fold.configure(settings, 0)

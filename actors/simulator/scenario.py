@@ -4,6 +4,9 @@ from msgspec import Struct
 
 from events.settings import Limits
 
+BEGIN = 1_767_225_600_000_000
+"""Forest time at which a simulation begins unless told otherwise: 2026-01-01, in microseconds."""
+
 Window = tuple[float, float]
 """From when to when, in seconds since the first arrival."""
 
@@ -80,6 +83,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     warmup: float = 0.0
     judged_from: float = 0.0
     limits: Limits = Limits()
+    begin: int = BEGIN
+    tick_s: float = 0.0
 
     @property
     def horizon(self) -> float:

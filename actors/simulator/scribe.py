@@ -8,9 +8,9 @@ from actors.elves.balance_elf import BalanceElf, BalanceState
 from actors.elves.decider import Decider
 from actors.elves.deliberation import Mind, decision_id, digest_of, due_of, new_mind
 from actors.policies import POLICIES
-from actors.simulator.engine import BEGIN, QUEUE, Placed
+from actors.simulator.engine import QUEUE, Placed
 from actors.simulator.lean import NODE, settings_of
-from actors.simulator.players import Given
+from actors.simulator.players import SECOND, Given
 from actors.simulator.scenario import Choice, Job, Scenario
 from actors.snapshots import pure_zone
 from actors.version import version
@@ -50,6 +50,7 @@ class ScribeBalancer:
         self._decider = Decider(self._policy, self._mind)
         self._epoch = self._decider.epoch = 1
         self._marks = 0
+        self._tick_us, self._ticked = round(scenario.tick_s * SECOND), scenario.begin
         self._attempts: dict[str, int] = {}
         settings = settings_of(scenario, choice)
         self._digest = digest_of(settings)
@@ -65,7 +66,7 @@ class ScribeBalancer:
             ),
             SettingsAdopted(origin="file", digest=self._digest, settings=settings),
         ):
-            self._say(body, _SOURCE, BEGIN)
+            self._say(body, _SOURCE, scenario.begin)
 
     def submit(self, number: int, job: Job, now: int) -> str:
         """See `Balancer.submit`."""
@@ -73,6 +74,7 @@ class ScribeBalancer:
         body = TaskSubmitted(
             task=f"t{number}", queue=queue, kind=job.kind, priority=job.priority, complexity=job.complexity
         )
+        self._pass(now)
         self._say(body, _SOURCE, now)
         return f"{queue}/t{number}"
 
@@ -81,7 +83,14 @@ class ScribeBalancer:
         self._tick(now)
         known = self._mind.own.dispatch.agents.agents[name]
         self._say(
-            AgentJoined(agent=name, run=f"r{len(self.events)}", pid=0, host=NODE, release=version()),
+            AgentJoined(
+                agent=name,
+                run=f"r{len(self.events)}",
+                pid=0,
+                host=NODE,
+                release=version(),
+                wip=known.settings.wip,
+            ),
             f"agent.{name}",
             now,
         )
@@ -165,8 +174,15 @@ class ScribeBalancer:
 
     def _tick(self, now: int) -> None:
         """Let forest time reach this moment: only the node's own events move it."""
+        self._pass(now)
         if self._mind.view.timeline.now < now:
             self._say(Sampled(full=False), _SOURCE, now)
+
+    def _pass(self, now: int) -> None:
+        """Write the ticks that a node would have written until this moment."""
+        while self._tick_us and self._ticked + self._tick_us <= now:
+            self._ticked += self._tick_us
+            self._say(Sampled(full=False), _SOURCE, self._ticked)
 
     def _mark(self, name: str, state: AgentState, reason: str, now: int) -> None:
         self._tick(now)

@@ -49,7 +49,12 @@ class Block(NamedTuple):
 
 def pages() -> list[str]:
     """Every page of documentation, relative to the root."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "nats/README.md", ROOT / "bench/README.md"]
+    found = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "nats/README.md",
+        ROOT / "bench/README.md",
+    ]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 

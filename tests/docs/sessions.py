@@ -23,7 +23,9 @@ from tests.faces.console import PROGRAM
 COPIED = ("actors", "docs", "events", "examples", "projections", "requirements", "pyproject.toml", "nats")
 """What the example's tasks work on, and what pages look into."""
 LASTING = re.compile(r"^elf (node(?! --check)|agent run)\b")
-PATIENT = re.compile(r"^elf (status|why|task|tasks|agent list|alert list|dlq|kpi|plan|sql|logs|doctor|jobs|log tail)\b")
+PATIENT = re.compile(
+    r"^elf (status|why|task|tasks|agent list|alert list|dlq|kpi|plan|sql|logs|doctor|jobs|log tail)\b"
+)
 NEEDS_SHELL = re.compile(r"[|><$;&]")
 UP = "Ctrl-C ends the node and its workers in order."
 PATIENCE_S = 20.0

@@ -21,7 +21,9 @@ from tests.docs.sessions import LASTING, Session, call, project, steps
 from tests.faces.console import ROOT
 from tests.faces.test_help import ALL, options
 
-PAGES = [page for page in pages() if page.startswith(("README", "docs/")) and not re.search(r"\.ja\.|/ja/", page)]
+PAGES = [
+    page for page in pages() if page.startswith(("README", "docs/")) and not re.search(r"\.ja\.|/ja/", page)
+]
 """The Japanese pages have the same blocks."""
 SHOWN = [block for page in PAGES for block in blocks(page)]
 
@@ -87,9 +89,7 @@ def test_commands_that_are_shown_exist_with_their_options(block: Block) -> None:
     for step in steps(block):
         for command in re.findall(r"(?:^|[|;&(]\s*)(?:\.venv/bin/)?elf ([^|;&)]*)", step.command):
             words = [word for word in _words(command) if word]
-            name = next(
-                (tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in ALL), None
-            )
+            name = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in ALL), None)
             if words[0].startswith("-"):
                 continue
             assert name, f"{block.place}: no command elf {command}"
@@ -109,7 +109,9 @@ def test_configurations_are_valid_by_themselves_or_in_a_minimal_forest(block: Bl
     table = tomllib.loads(block.text)
     if "agent" in table and {"policies", "trace", "generator"} & set(table):
         rows = "".join(f"{n},{n % 7 + 1},m{n % 2},{n % 3}\n" for n in range(50))
-        (tmp_path / "requests.csv.gz").write_bytes(gzip.compress(f"created,seconds,model,images\n{rows}".encode()))
+        (tmp_path / "requests.csv.gz").write_bytes(
+            gzip.compress(f"created,seconds,model,images\n{rows}".encode())
+        )
         (tmp_path / "scenario.toml").write_text(block.text, encoding="utf-8")
         read_scenario(tmp_path / "scenario.toml")
         return

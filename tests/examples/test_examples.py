@@ -111,6 +111,40 @@ def test_every_example_task_succeeds_on_this_repository(forest: Forest, project:
     assert "| events/codec.py |" in report
 
 
+def test_the_example_s_agents_share_the_seed_s_two_tables_and_its_tasks_name_what_somebody_takes() -> None:
+    forest = read_forest(EXAMPLES / "agents.toml")
+    lines = [json.loads(line) for line in (EXAMPLES / "agents.jsonl").read_text().splitlines()]
+    chief, second, third, script = forest.agents
+
+    assert [agent.name for agent in forest.agents] == ["CC01", "CC02", "CC03", "AUTO"]
+    assert ("design" in chief.skills, chief.priorities) == (True, ())
+    assert ("infrastructure" in second.skills, second.priorities) == (True, ("middle", "low"))
+    assert ("quality" in third.skills, third.priorities) == (True, ("middle", "low"))
+    assert script.priorities == ("low",)
+    assert {line["queue"] for line in lines} == {queue.name for queue in forest.queues} == {"work"}
+    assert {line["type"] for line in lines} <= {skill for agent in forest.agents for skill in agent.skills}
+
+
+def test_the_example_s_agent_does_a_task_by_its_type_and_names_the_fault_of_a_bad_one() -> None:
+    def run(kind: str, payload: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "examples.handlers.agent"],
+            input=json.dumps({**task_of(payload), "type": kind}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    design = json.loads(run("design", {"path": "examples/handlers/simple_task.py"}).stdout)
+    assert design["about"] == "Counts, measures and hashes files."
+    assert {item["name"].partition("(")[0] for item in design["public"]} == {"hash_files", "sha256"}
+    assert json.loads(run("infrastructure", {"folder": "nats", "pattern": "*.conf"}).stdout)["count"] == 1
+    wrong = run("design", {"path": "../elsewhere.py"})
+    assert wrong.returncode == 1
+    assert "expected a path inside the working folder" in wrong.stderr
+
+
 DOCTEST = '''
 def f():
     """

@@ -1,5 +1,6 @@
 """A simulation as an ordinary log."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from actors.place import Place
 from actors.policies import POLICIES
 from actors.simulator import Choice, Player, ScenarioError, simulate, simulate_one
 from events.decisions import AssignTask, Decided
+from events.observations import Sampled
 from events.tasks import TaskDied, TaskFinished, TaskSubmitted
 from projections.warehouse import Warehouse
 from tests.faces.console import Elf
@@ -34,6 +36,30 @@ def test_the_log_says_what_the_run_without_one_gave_and_replays_equal(policy: st
     given = [event.body for event in events if isinstance(event.body, Decided)]
     assert sum(isinstance(one.action, AssignTask) for one in given) == plain.decisions
     assert [event.time for event in events] == sorted(event.time for event in events)
+
+
+def test_an_agent_with_several_places_has_them_in_the_log_too(tmp_path: Path) -> None:
+    # Alone: what waits for its turn at one agent would go to another that is free before long.
+    one = replace(mixed(1).players[0], wip=3)
+    scenario, choice = replace(mixed(60), players=(one,)), Choice(policy="pull_best")
+    plain = simulate_one(scenario, choice)
+    assert plain.mean != simulate_one(replace(scenario, players=(replace(one, wip=1),)), choice).mean
+    logged = simulate_one(scenario, choice, tmp_path / "log")
+    assert (logged.mean, logged.p99, logged.decisions) == (plain.mean, plain.p99, plain.decisions)
+
+
+def test_a_log_may_begin_when_it_is_told_to_and_tick_as_that_of_a_node(tmp_path: Path) -> None:
+    scenario, choice = mixed(60), Choice(policy="pull_best")
+    plain = simulate_one(scenario, choice)
+    begun = scenario.begin + 86_400_000_000
+    logged = simulate_one(replace(scenario, begin=begun, tick_s=60.0), choice, tmp_path / "log")
+    assert (logged.mean, logged.p99, logged.decisions) == (plain.mean, plain.p99, plain.decisions)
+    with LogSource(Place(tmp_path / "log")) as source:
+        events = [event for chunk in source.chunks() for event in chunk]
+        assert audit(source.chunks).divergences == []
+    ticks = [event.time for event in events if isinstance(event.body, Sampled)]
+    assert events[0].time == begun
+    assert max(after - before for before, after in pairwise(ticks)) <= 60_000_000
 
 
 def test_no_elf_but_balance_decides_in_a_simulated_log(tmp_path: Path) -> None:

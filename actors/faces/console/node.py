@@ -92,16 +92,19 @@ def _welcome(config: Path, data: Path | None, url: str, web: str) -> None:
     if forest.node.log_format == "json":
         logging.getLogger("elf.node").info("the node %s runs on %s, server %s", forest.node.name, folder, url)
         return
-    at = "" if data is None else f" --data {data}"
+    # Only one of the usual folders is found without being named.
+    at = "" if data is None and HERE.folder().resolve() == folder else f" --data {data or _short(folder)}"
     elf = ".venv/bin/elf" if shutil.which("elf") is None and Path(".venv/bin/elf").exists() else "elf"
     queue = forest.queues[0].name if forest.queues else "QUEUE"
-    tasks = config.parent / "tasks.jsonl"
-    submit = (
-        f"submit --file {tasks} --wait" if tasks.exists() else f"submit {queue} --payload '\"hello\"' --wait"
+    tasks = next(
+        (path for path in (config.with_suffix(".jsonl"), config.parent / "tasks.jsonl") if path.exists()),
+        None,
     )
-    worker = forest.workers[0].units()[0] if forest.workers else "WORKER"
+    submit = f"submit --file {tasks} --wait" if tasks else f"submit {queue} --payload '\"hello\"' --wait"
+    agent = forest.agents[0].name if forest.agents else "WORKER"
+    worker = forest.workers[0].units()[0] if forest.workers else agent
     agents = f", {len(forest.agents)} agents" if forest.agents else ""
-    join = f"  {elf} agent run {forest.agents[0].name}{at} --exec COMMAND\n" if forest.agents else ""
+    join = f"  {elf} agent run {agent}{at} --exec COMMAND\n" if forest.agents else ""
     page = f"  dashboard {web}\n" if web else ""
     note(
         f"the node {forest.node.name} runs: {len(forest.workers)} workers, {len(forest.queues)} queues{agents}\n"
@@ -114,6 +117,12 @@ def _welcome(config: Path, data: Path | None, url: str, web: str) -> None:
         f"  {elf} --help\n"
         "Ctrl-C ends the node and its workers in order."
     )
+
+
+def _short(folder: Path) -> Path:
+    """Return a folder as a person would type it here."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def init(folder: Path = Path(), /) -> int:
