@@ -72,6 +72,9 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "kill_gap_s"): _ABOVE_ZERO,
     (Limits, "human_edit_s"): Meta(ge=0),
     (Limits, "learn_s"): _ABOVE_ZERO,
+    (Limits, "cpu_s"): _ABOVE_ZERO,
+    (Limits, "host_cpu_percent"): _PERCENT,
+    (Limits, "host_memory_percent"): _PERCENT,
     # Runners beat every five seconds, and an age below ten is never written down.
     (Limits, "beat_lost_s"): Meta(ge=10),
     (Limits, "steady_s"): _ABOVE_ZERO,

@@ -29,11 +29,11 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a unit: `status`, `fds` of its main process, the rest summed over its tree.
+    """One look at a unit: `status` of its main process, the rest summed over its tree.
 
     `cpu_s` counts user and system seconds, waited-for children included, so that it does not fall when one
     ends. `rss` (bytes) is the kernel's quick count: shared pages count once for each process. `fds` is -1 if
-    unreadable. `zombies` have ended and were not waited for.
+    the main process's are unreadable. `zombies` have ended and were not waited for.
     """
 
     status: str
@@ -348,12 +348,17 @@ def _sum(main: Stat, tree: list[Stat]) -> Sample:
         rss=sum(stat.rss for stat in tree) * PAGE,
         threads=sum(stat.threads for stat in tree),
         processes=len(tree),
-        fds=_descriptors(main.pid),
+        fds=_descriptors(main, tree),
         zombies=sum(stat.state == "Z" for stat in tree if stat.pid != main.pid),
     )
 
 
-def _descriptors(pid: int) -> int:
+def _descriptors(main: Stat, tree: list[Stat]) -> int:
+    own = _open_of(main.pid)
+    return own if own < 0 else own + sum(max(0, _open_of(stat.pid)) for stat in tree if stat.pid != main.pid)
+
+
+def _open_of(pid: int) -> int:
     try:
         # Linux 6.2 and later give the count as the folder's size; before, the size is 0 and we count.
         return os.stat(f"/proc/{pid}/fd").st_size or len(os.listdir(f"/proc/{pid}/fd"))

@@ -16,7 +16,7 @@ from actors.processes import Processes
 from actors.runtime import Actor, Watcher, tell
 from events.agents import AgentSample
 from events.log import Receipt
-from events.observations import ClockStepped, HostSample, QueueSample, Sampled, Sign, UnitSample
+from events.observations import ClockStepped, Held, HostSample, QueueSample, Sampled, Sign, UnitSample
 
 _log = logging.getLogger("elf.sampler")
 
@@ -28,6 +28,8 @@ _QUIET_MS = 60_000
 _STALL_SHOWN = 500
 _CPU_BAND = 30
 _MEMORY_BAND = 0.02
+# File descriptors and threads: by more than so many, and by more than a tenth.
+_HANDLES_BAND = 5
 _HOST_CPU_BAND = 100
 _HOST_MEMORY_BAND = 0.05
 _STEP_US = 5_000_000
@@ -104,6 +106,8 @@ class Sampler(Actor):
         self._beats: dict[str, tuple[Beat, float]] = {}
         self._cpu: dict[str, tuple[int, float, float]] = {}
         self._written: dict[str, UnitSample] = {}
+        self._fds: dict[str, int] = {}
+        self._fds_written: dict[str, int] = {}
         self._queues: dict[str, QueueSample] = {}
         self._queues_written: dict[str, QueueSample] = {}
         self._due: dict[str, int] = {}
@@ -165,6 +169,10 @@ class Sampler(Actor):
         if full:
             self._last_full = now
         self._written |= {sample.unit: sample for sample in moved}
+        held = tuple(
+            Held(one.unit, one.generation, self._fds[one.unit]) for one in moved if one.unit in self._fds
+        )
+        self._fds_written |= {one.unit: one.fds for one in held}
         self._queues_written |= {sample.queue: sample for sample in queues}
         looks = self._look_at_agents()
         agents = tuple(look for look in looks if full or self._agent_moved(look))
@@ -172,7 +180,15 @@ class Sampler(Actor):
         host = self._look_at_host(full)
         ref = self.actor_ref
         self._journal.write(
-            Sampled(full=full, units=moved, queues=queues, agents=agents, host=host, signs=self._signs(now)),
+            Sampled(
+                full=full,
+                units=moved,
+                queues=queues,
+                agents=agents,
+                host=host,
+                signs=self._signs(now),
+                held=held,
+            ),
             done=lambda result: _unless_stored(ref, result),
         )
         self._suspect = any(map(_is_suspect, units)) or any(map(_is_quiet, looks))
@@ -223,6 +239,7 @@ class Sampler(Actor):
     def _sample(self, now: float) -> list[UnitSample]:
         found = self._processes.samples({name: alive.identity for name, alive in self._living.items()})
         self._zombies = {name: sample.zombies for name, sample in found.items() if sample.zombies}
+        self._fds = {name: sample.fds for name, sample in found.items() if sample.fds >= 0}
         return [self._unit(name, alive, found.get(name), now) for name, alive in sorted(self._living.items())]
 
     def _unit(self, name: str, alive: Alive, sample: Sample | None, now: float) -> UnitSample:
@@ -285,7 +302,12 @@ class Sampler(Actor):
         )
         calm = abs(last.cpu - sample.cpu) <= _CPU_BAND
         flat = abs(last.memory - sample.memory) <= _MEMORY_BAND * max(last.memory, 1)
-        return not (same and calm and flat and last.processes == sample.processes)
+        fds = self._fds.get(sample.unit, 0), self._fds_written.get(sample.unit, 0)
+        steady = all(
+            abs(before - now) <= max(_HANDLES_BAND, before // 10)
+            for before, now in (fds, (last.threads, sample.threads))
+        )
+        return not (same and calm and flat and steady and last.processes == sample.processes)
 
 
 def _is_suspect(sample: UnitSample) -> bool:

@@ -68,6 +68,14 @@ class UnitSample(Struct, frozen=True, array_like=True):
     beat_age_ms: int
 
 
+class Held(Struct, frozen=True, array_like=True):
+    """How many file descriptors the processes of a unit have open."""
+
+    unit: str
+    generation: int
+    fds: int
+
+
 class QueueSample(Struct, frozen=True, array_like=True):
     """One queue as its consumer reports it: not yet delivered, delivered and unfinished, waiting pulls, redelivered."""
 
@@ -131,7 +139,7 @@ class Sampled(Event, frozen=True, kw_only=True):
     """The tick. Units and queues whose values moved beyond the dead band since they were last written.
 
     A `full` frame carries all of them; what is absent from another frame is unchanged, never zero. `signs` are
-    complete in every frame: a unit that is absent there shows none.
+    complete in every frame: a unit that is absent there shows none. `held` is told of the same units as `units`.
     """
 
     full: bool
@@ -140,6 +148,7 @@ class Sampled(Event, frozen=True, kw_only=True):
     agents: tuple[AgentSample, ...] = ()
     host: HostSample | None = None
     signs: tuple[Sign, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 class WorkerExited(Event, frozen=True, kw_only=True):

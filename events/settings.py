@@ -61,6 +61,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kill_gap_s: float = 30.0
     human_edit_s: float = 60.0
     learn_s: float = 86_400.0
+    cpu_s: float = 60.0
+    host_cpu_percent: float = 95.0
+    host_memory_percent: float = 80.0
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):

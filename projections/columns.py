@@ -15,7 +15,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "assignment": "position time task queue agent lease attempt previous reason legit",
         "unit_event": "position time what unit pool generation pid decision adopted code signal error died",
         "unit_sample": "position time full_frame unit generation status cpu memory threads processes"
-        " in_flight beat_age_ms completion_rate response_s error_rate",
+        " in_flight beat_age_ms fds completion_rate response_s error_rate",
         "queue_sample": "position time full_frame queue pending in_flight pulls redelivered",
         "agent_event": "position time what agent run pid host release wip state intent phase reason"
         " task queue attempt until decision",

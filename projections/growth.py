@@ -1,13 +1,17 @@
-"""Each unit's memory of its last hours, thinned to a point every five minutes, with the work it did meanwhile."""
+"""Each unit's memory of its last hours, thinned to a point every five minutes, with the work it did meanwhile.
+
+Another figure of its samples can be kept in the same way.
+"""
 
 from statistics import median
+from typing import Literal, assert_never
 
 from msgspec import Struct, field
 
 from events.envelope import Recorded
-from events.observations import Sampled
+from events.observations import Sampled, UnitSample
 from events.outcomes import WorkerStartOrdered
-from projections.units import Units
+from projections.units import Unit, Units
 
 SLOT_US = 300_000_000
 # Six hours and what two further windows need.
@@ -62,10 +66,11 @@ class Memory(Struct):
 
 
 class Growth(Struct):
-    """All units by name; `closed` are those for whom the last event closed a slot."""
+    """All units by name; `closed` are those for whom the last event closed a slot, `of` the figure that is kept."""
 
     units: dict[str, Memory] = {}
     closed: list[str] = field(default_factory=list)
+    of: Literal["memory", "fds", "threads"] = "memory"
 
     def apply(self, event: Recorded, now: int, units: Units, width: int = SLOT_US) -> None:
         """Fold one event; a slot is `width` microseconds long. Call after the units have folded it."""
@@ -83,7 +88,9 @@ class Growth(Struct):
                     if memory.generation != unit.generation or memory.width != width:
                         memory.width = width
                         memory.restart(unit.generation, now)
-                    if memory.observe(now, float(unit.sample.memory), unit.done_in_generation):
+                    if memory.observe(
+                        now, float(_figure(unit, unit.sample, self.of)), unit.done_in_generation
+                    ):
                         self.closed.append(unit.name)
             case _:
                 return
@@ -93,3 +100,14 @@ class Growth(Struct):
         if memory is None:
             memory = self.units[name] = Memory()
         return memory
+
+
+def _figure(unit: Unit, sample: UnitSample, of: Literal["memory", "fds", "threads"]) -> int:
+    match of:
+        case "memory":
+            return sample.memory
+        case "fds":
+            return unit.fds
+        case "threads":
+            return sample.threads
+    assert_never(of)

@@ -224,8 +224,10 @@ def sampled(rows: Rows, event: Recorded, time: int, body: Sampled, facts: Facts)
     """Write a tick: processes and agents with how they have done lately, queues."""
     head = (event.position, time, body.full)
     rates = facts.rates_of
+    held = {one.unit: one.fds for one in body.held}
     rows["unit_sample"].extend(
-        (*head, *msgspec.structs.astuple(unit)[:_UNIT], *rates(unit.unit)) for unit in body.units
+        (*head, *msgspec.structs.astuple(unit)[:_UNIT], held.get(unit.unit), *rates(unit.unit))
+        for unit in body.units
     )
     rows["queue_sample"].extend((*head, *msgspec.structs.astuple(queue)[:_QUEUE]) for queue in body.queues)
     rows["agent_sample"].extend(

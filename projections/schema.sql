@@ -53,12 +53,12 @@ CREATE TABLE unit_event (
     decision VARCHAR, adopted BOOLEAN, code BIGINT, signal BIGINT, error VARCHAR, died BIGINT
 );
 
--- What a tick said of a process tree. `cpu` in tenths of a percent of one core, `memory` in bytes. The rates are those of
--- its ends before, forgotten with a half-life of a day.
+-- What a tick said of a process tree. `cpu` in tenths of a percent of one core, `memory` in bytes, `fds` NULL where they
+-- were not read. The rates are those of its ends before, forgotten with a half-life of a day.
 CREATE TABLE unit_sample (
     position BIGINT, time BIGINT, full_frame BOOLEAN, unit VARCHAR, generation BIGINT, status VARCHAR, cpu BIGINT,
-    memory BIGINT, threads BIGINT, processes BIGINT, in_flight BIGINT, beat_age_ms BIGINT, completion_rate DOUBLE,
-    response_s DOUBLE, error_rate DOUBLE
+    memory BIGINT, threads BIGINT, processes BIGINT, in_flight BIGINT, beat_age_ms BIGINT, fds BIGINT,
+    completion_rate DOUBLE, response_s DOUBLE, error_rate DOUBLE
 );
 
 -- What a tick said of a queue's consumer.

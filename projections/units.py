@@ -80,6 +80,7 @@ class Unit(Struct):
     refused_at: int = 0
     refusal: str = ""
     sample: UnitSample | None = None
+    fds: int = 0
 
 
 class Units(Struct):
@@ -109,11 +110,15 @@ class Units(Struct):
         if type(event.body) in _OF_NO_UNIT:
             return
         match event.body:
-            case Sampled(units=samples):
+            case Sampled(units=samples, held=held):
                 for sample in samples:
                     unit = self.units.get(sample.unit)
                     if unit and unit.generation == sample.generation:
                         unit.sample = sample
+                for one in held:
+                    unit = self.units.get(one.unit)
+                    if unit and unit.generation == one.generation:
+                        unit.fds = one.fds
             case TaskFinished(unit=name, generation=generation):
                 self._task(name, generation, good=True)
             case (

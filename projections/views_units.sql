@@ -10,7 +10,7 @@ FROM intent;
 CREATE VIEW samples AS
 SELECT position AS seq, make_timestamp(time) AS time, unit, generation, status, cpu / 10.0 AS cpu_percent,
        memory AS memory_bytes, threads, processes, in_flight,
-       CASE WHEN beat_age_ms >= 0 THEN beat_age_ms / 1e3 END AS beat_age_s, full_frame
+       CASE WHEN beat_age_ms >= 0 THEN beat_age_ms / 1e3 END AS beat_age_s, full_frame, fds
 FROM unit_sample;
 
 -- Which processes did each unit ever have, and how did each end? One row a process. `code` and `signal` are both NULL

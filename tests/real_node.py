@@ -5,12 +5,14 @@ import os
 import secrets
 import select
 import signal
+import struct
 import sys
 import sysconfig
 import time
 import venv
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,16 +32,24 @@ from events.observations import Intent, IntentSet
 from events.outcomes import StepDone, WorkerStarted
 from events.subjects import task_filter
 from events.tasks import TaskSubmitted
+from tests.histories import save
 
 ROOT = Path(__file__).parents[1]
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
-# A start that lasts says where it hangs.
+# A start that lasts says where it hangs. A node with a clock of its own reads what to add to the machine's from a file.
 _PROGRAM = """
 import faulthandler
 import sys
 from pathlib import Path
+if len(sys.argv) > 2:
+    import mmap
+    import struct
+    import actors.clock
+    ahead = mmap.mmap(open(sys.argv[2], "rb").fileno(), 8, prot=mmap.PROT_READ)
+    machine = actors.clock._wall
+    actors.clock._wall = lambda: machine() + struct.unpack("q", ahead)[0]
 faulthandler.dump_traceback_later(15)
 from actors.config_errors import ConfigErrors
 from actors.ground import GroundError
@@ -57,6 +67,8 @@ except (ConfigErrors, GroundError) as problem:
 sys.exit(code)
 """
 _AT_ONCE = 64
+# Where the log of every node of a run is kept when this names a folder: what recorded histories are chosen from.
+HISTORIES = "ELF_HISTORIES"
 
 
 class RealNode:
@@ -71,6 +83,7 @@ class RealNode:
         self.process: asyncio.subprocess.Process | None = None
         self.prefix: Sequence[str] = ()
         self.python = sys.executable
+        self._clock: Path | None = None
         self._sample_s = sample_s
         self._connection: Connection | None = None
         self.configure(toml)
@@ -106,6 +119,7 @@ class RealNode:
                 "-c",
                 _PROGRAM,
                 str(self.config),
+                *([str(self._clock)] if self._clock else []),
                 cwd=ROOT,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=words,
@@ -137,6 +151,8 @@ class RealNode:
     async def stop(self, seconds: float = 60.0) -> int:
         """End the node in order; nothing of it may be left afterwards. Returns the exit code."""
         keeper = self._keeper()
+        if folder := os.environ.get(HISTORIES):
+            await self.keep(Path(folder))
         await self.close()
         assert self.process
         self.process.terminate()
@@ -168,6 +184,22 @@ class RealNode:
         if keeper:
             with keeper:
                 keeper.signal(signal.SIGKILL)
+
+    def show(self, at: datetime) -> None:
+        """Let the node's clock show this time from now on and go on from there; workers keep the machine's."""
+        self._clock = self._clock or self.folder / "clock"
+        ahead = int(at.timestamp() * 1_000_000) - time.time_ns() // 1000
+        if not self._clock.exists():
+            self._clock.write_bytes(bytes(8))
+        with self._clock.open("r+b") as file:
+            file.write(struct.pack("q", ahead))
+
+    async def keep(self, folder: Path) -> None:
+        """Keep the log as a history named after the test that runs."""
+        with suppress(LogError, OSError):
+            await self.read()
+        test = os.environ.get("PYTEST_CURRENT_TEST", "node").partition(" ")[0].rpartition("::")[2]
+        save(folder / f"{test}-{self.name}.jsonl.gz", self.events)
 
     # --- eyes ----------------------------------------------------------------------------------------------
 

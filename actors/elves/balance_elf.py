@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from actors.elves import Draft, View, overflow
+from actors.elves import Draft, View, evening, overflow
 from actors.elves import pools as workers
 from actors.elves.balance_drafts import (
     alarm,
@@ -60,7 +60,7 @@ class BalanceState(Struct):
 class BalanceElf:
     """Agents: `assign`, `reassign`, `give_up`, `redistribute` (advice unless settings say more), `unplaced`.
 
-    Workers: `scale`, `night`, `overflow`, `batch` (advice, too).
+    Workers: `scale`, `night`, `even_cpu`, `even_memory`, `overflow`, `batch` (advice, too).
     """
 
     name = "balance"
@@ -113,7 +113,9 @@ class BalanceElf:
         """See `Policy.decide`."""
         drafts = self._for_agents(state, view) if state.dispatch.tasks or view.alerts.open else []
         if state.ticked:
-            drafts.extend(workers.decide(state.pools, view))
+            scaled = list(workers.decide(state.pools, view))
+            drafts.extend(scaled)
+            drafts.extend(evening.decide(state.pools, {draft.target for draft in scaled}, view))
             drafts.extend(overflow.decide(state.moved, state.pools, view))
         return drafts
 

@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from actors.elves import Draft, View
 from actors.elves.flow_agents import watch_agents
+from actors.elves.flow_cpu import abnormal_cpu
 from actors.elves.flow_peers import skew, slow_peers
 from actors.elves.flow_speed import drain, speed
 from events.decisions import ClearAlert, RaiseAlert
@@ -13,6 +14,7 @@ from events.envelope import Recorded
 from events.event import Event
 from events.observations import Sampled
 from projections.dispatch import Dispatch
+from projections.loads import Loads
 from projections.queues import Queue, Queues
 from projections.streams import Streams
 from projections.units import SECOND, Units
@@ -32,11 +34,12 @@ class FlowState(Struct):
     streams: Streams = field(default_factory=Streams)
     looked_at: int = 0
     look: bool = False
+    loads: Loads = field(default_factory=Loads)
 
 
 class FlowElf:
     """Rules: `backlog` (seed: alert at 100 waiting tasks) and `jam` (work waits, workers live, nothing moves);
-    `drain` (the backlog in time), `speed` (half of the usual, with the cause), `skew` and `slow_peer`.
+    `drain` (the backlog in time), `speed` (half of the usual, with the cause), `skew` and `slow_peer`. Of units: `cpu`.
 
     Of agents: `monitor` (load above 80, 300 s to a response, 5 % errors) and `silence`.
     """
@@ -63,6 +66,7 @@ class FlowElf:
             if state.look:
                 state.looked_at = now
         state.streams.apply(event, now, state.queues, state.units, view.settings)
+        state.loads.apply(event, now, state.units)
 
     def decide(self, state: FlowState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""
@@ -75,6 +79,7 @@ class FlowElf:
             drafts.extend(speed(queue, state.streams, state.units, view))
             drafts.extend(skew(queue, state.streams, state.units, view))
             drafts.extend(slow_peers(queue, state.streams, state.units, view))
+        drafts.extend(abnormal_cpu(state.loads, state.units, view))
         if state.look:
             drafts.extend(watch_agents(state.dispatch, view))
         return drafts

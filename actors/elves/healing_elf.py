@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from actors.elves import Draft, View
 from actors.elves.agent_care import agent_care, agent_times
 from actors.elves.file_care import file_care
+from actors.elves.handle_leak import Handles, handle_leaks
 from actors.elves.leak import Leaks
 from actors.elves.memory_care import hurried, leak_alarms, leaking, swollen, unquiet
 from actors.elves.worker_brake import brake_alarms, braked
@@ -59,13 +60,14 @@ class HealingState(Struct):
     suspicion: Suspicion = field(default_factory=Suspicion)
     leaks: Leaks = field(default_factory=Leaks)
     managed: Managed = field(default_factory=Managed)
+    handles: Handles = field(default_factory=Handles)
 
 
 class HealingElf:
     """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
 
     Of workers that live and do not get on: stalled, deadlock, livelock, gil_held, blocked_io, not_pulling, zombies,
-    disk_sleep, leak, config_repair; of all: shared_cause.
+    disk_sleep, leak, handle_leak, config_repair; of all: shared_cause.
 
     Of agents: suspect, ping, down, recover, restart, verify, probation, promote, pause, black_hole, shared_cause.
     """
@@ -99,6 +101,7 @@ class HealingElf:
         state.health.apply(event, view.timeline.now, state.units, view.settings)
         state.ailments.apply(event, view.timeline.now, state.units, view.settings)
         state.leaks.apply(event, view.timeline.now, state.units, view.settings)
+        state.handles.apply(event, view.timeline.now, state.units, view.settings)
         state.suspicion.apply(
             event, view.timeline.now, state.units, state.health, state.ailments, view.settings
         )
@@ -125,6 +128,7 @@ class HealingElf:
                 drafts.extend(self._living(unit, state, view))
             elif wanted(unit, state.units, view):
                 drafts.extend(self._missing(unit, state, view))
+        drafts.extend(handle_leaks(state.handles, state.units, view))
         drafts = braked(drafts, state.units, state.suspicion, view)
         drafts.extend(brake_alarms(state.suspicion, state.units, view))
         drafts.extend(leak_alarms(state.leaks, state.units, view))

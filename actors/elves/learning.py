@@ -1,9 +1,10 @@
-"""What one queue's ended attempts teach: under which conditions they fail, and how long is too long."""
+"""What ended attempts and used memory teach: under which conditions tasks fail, how long and how much is too much."""
 
 from math import sqrt
 
 from actors.elves.chances import binomial_tail, holm, ratio_interval
 from actors.elves.lessons import Lesson, Missing, sql
+from projections.peaks import Peak
 from projections.workbook import Book
 
 # Conditions of errors.
@@ -16,6 +17,9 @@ LEAST_DAYS = 7
 _SHARE = 0.995
 _TIMES = 1.5
 _WORTH = 0.5
+# Memory limits: the daily peaks of a week, half as much again, in steps of ten megabytes.
+_NEAR = 0.85
+_STEP = 10_000_000
 
 
 def conditions(queue: str, book: Book) -> list[Lesson]:
@@ -96,6 +100,46 @@ def timeout(queue: str, book: Book, now_s: float, days: float) -> Lesson | Missi
         rollback=f"timeout_s = {now_s:g}",
         change={"what": f"[[queue]] {queue}", "key": "timeout_s", "now": now_s, "to": wanted},
     )
+
+
+def memory(pool: str, peak: Peak, now: int) -> Lesson | Missing | None:
+    """Return 1.5 times the highest peak as limit where there is none, half would do, or it is nearly reached."""
+    if len(peak.days) < LEAST_DAYS:
+        return Missing(len(peak.days), LEAST_DAYS, "days")
+    wanted = _stepped(peak.highest)
+    if now and wanted > now * _WORTH and peak.highest < now * _NEAR:
+        return None
+    if wanted == now:
+        return None
+    least = min(peak.days.values())
+    words = f"instead of {now / 1e6:.0f} MB" if now else "where there is none"
+    return Lesson(
+        key="memory_limit",
+        claim=f"no process of {pool} used more than {peak.highest / 1e6:.0f} MB on any of {len(peak.days)} days",
+        gain=f"a limit of {wanted / 1e6:.0f} MB {words}: what leaks is found "
+        + (
+            "sooner, and the rest is free for others"
+            if not now or wanted < now
+            else "and what works is left alone"
+        ),
+        low=float(_stepped(least)),
+        high=float(wanted),
+        n=peak.looks,
+        sql=sql(
+            "SELECT date_trunc('day', time) AS day, max(memory_bytes) / 1e6 AS mb, count(*) AS looks FROM samples"
+            " WHERE unit = $pool OR starts_with(unit, $units) GROUP BY day ORDER BY day",
+            pool=pool,
+            units=f"{pool}-",
+        ),
+        risk="a task that needs more memory than ever before has its worker restarted",
+        rollback=f"memory_limit = {now}" if now else "no memory_limit",
+        change={"what": f"[[worker]] {pool}", "key": "memory_limit", "now": now, "to": wanted},
+    )
+
+
+def _stepped(peak: int) -> int:
+    """Return the limit for a peak."""
+    return -(-int(_TIMES * peak) // _STEP) * _STEP
 
 
 def _round(seconds: float) -> float:

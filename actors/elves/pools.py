@@ -156,7 +156,7 @@ def _resize(
             low = min(low, high)
     yield from _night_alert(worker, lifted, view)
     units = [state.units.get(name) for name in worker.names]
-    carries = room(state.host, units, len(wanted))
+    carries = room(state.host, units, len(wanted), limits)
     if carries is not None:
         # No room for more is no reason to have fewer.
         high = min(high, max(carries, len(wanted), low))

@@ -1,8 +1,8 @@
 """The Wisdom elf's proposals: once a day the log is asked what it teaches, and people are asked whether to do it.
 
-Rules `weekly_pattern`, `error_condition`, `timeout`, `size` and `order`, and those of `rule_lessons`; of each and for
-each queue, pool or rule at most one proposal is open. Where too little is known that is said once, with what is
-missing.
+Rules `weekly_pattern`, `error_condition`, `timeout`, `size`, `memory_limit` and `order`, those of `rule_lessons`; of
+each and for each queue, pool or rule at most one proposal is open. Where too little is known that is said once, with
+what is missing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import UNSET, Struct, UnsetType, field
 
 from actors.elves import Draft, View, rule_lessons
-from actors.elves.learning import conditions, timeout
+from actors.elves.learning import conditions, memory, timeout
 from actors.elves.lessons import Lesson, Missing, sql
 from actors.elves.weekly import LEAST_WEEKS, Pattern, patterns, weeks_of
 from actors.elves.work_runs import order, sizes
@@ -21,6 +21,7 @@ from events.proposals import ProposalApproved, ProposalRejected
 from events.tasks import TaskEvent
 from events.zones import Zone
 from projections.hours import Hours, slot_of, zone_of
+from projections.peaks import Peak, Peaks
 from projections.queues import Queues
 from projections.units import Units
 from projections.workbook import DAY_US, Workbook
@@ -55,6 +56,7 @@ class ProposingState(Struct):
     silent: list[str] = field(default_factory=list)
     offered: dict[str, str] = {}
     rules: rule_lessons.RulesState | UnsetType = UNSET
+    peaks: Peaks = field(default_factory=Peaks)
 
 
 def blank() -> ProposingState:
@@ -77,6 +79,7 @@ def fold(state: ProposingState, event: Recorded, view: View) -> None:
         rule_lessons.fold(state.rules, event, view)
     state.units.apply(event, now, settings)
     state.queues.apply(event, now, settings)
+    state.peaks.apply(event, now, state.units, settings)
     state.yields.apply(event, now, state.units, state.queues, settings)
     match body:
         case Sampled():
@@ -136,6 +139,8 @@ def _drawn(state: ProposingState, view: View) -> Iterator[Ready]:
         if worker.queue and pool:
             found = sizes(worker.name, list(pool.setups.values()), pool.setups.get(pool.now))
             yield from _best("size", worker.name, found)
+        peak = state.peaks.pools.get(worker.name, Peak())
+        yield from _best("memory_limit", worker.name, memory(worker.name, peak, worker.memory_limit))
     for queue in view.settings.queues:
         book = state.workbook.books.get(queue.name)
         if book is None:

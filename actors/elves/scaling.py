@@ -6,26 +6,25 @@ Desired = ceil((λ·S/ρ + max(0, backlog - idle slots)·S/D) / slots) with λ a
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Literal
 
 from msgspec import Struct
 
-from events.observations import HostSample
+from events.observations import HostSample, UnitSample
 from events.settings import Limits, WorkerSettings
 from projections.units import SECOND, Unit
 
 # A step up is at most twofold, or by so many.
 STEP = 4
-# What a pool's processes may take of the memory that is free now.
-MEMORY_SHARE = 0.8
 # On a machine that has nothing left to give, one more process that computes only slows the others; those that wait
-# for something else may be more. Both in tenths of a percent, of all cores and of one.
-CPU_FULL = 950
+# for something else may be more. In tenths of a percent of one core.
 COMPUTES = 500
 TOLERANCE = 0.1
 # A smaller surplus is kept: growing and shrinking by one all day serves nobody.
 SURPLUS = 0.3
 # When its work would take longer than this, a cap for the night gives way.
 NIGHT_PATIENCE_S = 600.0
+_PRINTED = Limits()
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -89,16 +88,31 @@ def next_count(now: int, count: int, wish: int, pool: Pool, limits: Limits, low:
     return count
 
 
-def room(host: HostSample | None, units: Sequence[Unit], count: int) -> int | None:
+def room(host: HostSample | None, units: Sequence[Unit], count: int, limits: Limits = _PRINTED) -> int | None:
     """Return how many processes the machine can carry; None where nobody knows. Memory: the largest of them."""
-    if host is None:
-        return None
     samples = [unit.sample for unit in units if unit.alive and unit.sample and unit.sample.memory]
-    if not samples:
+    if host is None or not samples:
         return None
-    if host.cpu >= CPU_FULL and sum(sample.cpu for sample in samples) >= COMPUTES * len(samples):
+    if is_full(host, samples, limits) == "cpu":
         return count
-    return count + int(host.memory * MEMORY_SHARE // max(sample.memory for sample in samples))
+    return count + _more(host, samples, limits)
+
+
+def is_full(
+    host: HostSample | None, samples: Sequence[UnitSample], limits: Limits
+) -> Literal["", "cpu", "memory"]:
+    """Tell what the machine has too little of for one more such process."""
+    if host is None:
+        return ""
+    computes = sum(sample.cpu for sample in samples) >= COMPUTES * len(samples)
+    if host.cpu >= 10 * limits.host_cpu_percent and computes:
+        return "cpu"
+    return "" if _more(host, samples, limits) else "memory"
+
+
+def _more(host: HostSample, samples: Sequence[UnitSample], limits: Limits) -> int:
+    """Return how many more processes there is memory for; at most a share of what is free now is taken."""
+    return int(host.memory * limits.host_memory_percent / 100 // max(sample.memory for sample in samples))
 
 
 def at_night(minute: int, start: int, end: int) -> bool:

@@ -21,7 +21,8 @@ class WisdomState(Struct):
 class WisdomElf:
     """Rules: `overload` (a load will pass the limit), `score` (what came of it), `abstain` (why nothing is said).
 
-    And its proposals: `weekly_pattern`, `error_condition`, `timeout`, `size`, `order`; `tuning` (tried, too).
+    And its proposals: `weekly_pattern`, `error_condition`, `timeout`, `size`, `memory_limit`, `order`; `tuning` (tried,
+    too).
     """
 
     name = "wisdom"

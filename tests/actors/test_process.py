@@ -158,7 +158,7 @@ def test_a_sample_sums_the_tree(run: Bench) -> None:
     samples = sample_tree(units)
     assert samples.keys() == {"busy", "idle"}
     one = samples["busy"]
-    assert (one.status, one.processes, one.threads, one.fds) == ("S", 2, 3, 3 + 5)
+    assert (one.status, one.processes, one.threads, one.fds) == ("S", 2, 3, 3 + 5 + 8)
     assert 0.07 <= one.cpu_s < 10  # user and system time are cut to ticks of 10 ms each
     assert 40 << 20 < one.rss < 400 << 20
     assert samples["idle"].cpu_s < 0.1
