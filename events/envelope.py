@@ -48,7 +48,7 @@ class RawEnvelope(Struct, frozen=True, kw_only=True):
     body: Raw | UnsetType = UNSET
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """An event as it stands in the log, at its position and with its exact bytes."""
 
     position: int

@@ -28,21 +28,38 @@ class Connection(Protocol):
 class Writer:
     """One appender a table, all on one connection."""
 
-    def __init__(self, connection: Connection, instead: dict[str, str] | None = None) -> None:
+    def __init__(self, connection: Connection, instead: dict[str, str] | None = None, many: int = 1) -> None:
         self._appenders = {table: connection.appender((instead or {}).get(table, table)) for table in COLUMNS}
+        self._many = many
+        self._waiting = dict.fromkeys(COLUMNS, 0)
 
     def write(self, rows: Rows) -> None:
-        """Append all rows. After an error the transaction must be rolled back and `clear` called."""
+        """Append all rows; a table sees them once `many` wait for it, at the latest with `flush`.
+
+        After an error the transaction must be rolled back and `clear` called.
+        """
         for table, kept in rows.items():
             if kept:
-                appender = self._appenders[table]
-                appender.append_rows(kept)
-                appender.flush()
+                self._appenders[table].append_rows(kept)
+                self._waiting[table] += len(kept)
+                if self._waiting[table] >= self._many:
+                    self._flush(table)
+
+    def flush(self) -> None:
+        """Let every table see what waits for it. Errors as with `write`."""
+        for table, count in self._waiting.items():
+            if count:
+                self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        self._waiting[table] = 0
+        self._appenders[table].flush()
 
     def clear(self) -> None:
         """Forget what was not stored."""
-        for appender in self._appenders.values():
+        for table, appender in self._appenders.items():
             appender.clear()
+            self._waiting[table] = 0
 
     def close(self) -> None:
         """Let go of the tables, so that they may be dropped or renamed."""

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from struct import Struct
 
 from events.envelope import Recorded
 
 START = bytes(16)
 """The head before the first event."""
+
+_empty = blake2b(digest_size=len(START)).copy  # a copy of an empty one is made sooner than a new one
+_before = Struct(">16sQ").pack  # the previous head, the position
 
 
 class ChainBroken(Exception):
@@ -49,8 +53,7 @@ class Chain:
         """Take the next event. Raises Gap or Regression, unchanged, unless `position` is the last + 1."""
         if position != self.position + 1:
             raise self._broken(position)
-        link = b"%b%b%b" % (self.head, position.to_bytes(8, "big"), data)
-        self.head = blake2b(link, digest_size=16).digest()
+        self.head = _next(self.head, position, data)
         self.position = position
         self.count += 1
 
@@ -61,8 +64,7 @@ class Chain:
             if event.position != position + 1:
                 raise Chain(position, head, count)._broken(event.position)
             position += 1
-            link = b"%b%b%b" % (head, position.to_bytes(8, "big"), event.data)
-            head = blake2b(link, digest_size=16).digest()
+            head = _next(head, position, event.data)
             count += 1
         self.position, self.head, self.count = position, head, count
 
@@ -91,3 +93,9 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"Chain(position={self.position}, head={self.head_hex}, count={self.count})"
+
+
+def _next(head: bytes, position: int, data: bytes) -> bytes:
+    link = _empty()
+    link.update(_before(head, position) + data)
+    return link.digest()

@@ -58,6 +58,7 @@ class Facts:
         self.checks: dict[str, str] = {}
         self.elves = Elves()
         self._touched: set[str] = set()
+        self._counted: set[str] = set()
         self._shown: dict[str, tuple[object, ...]] = {}
 
     # --- tasks ---------------------------------------------------------------------------------------------
@@ -68,7 +69,7 @@ class Facts:
         if rates is None:
             rates = self.rates[unit] = Rates()
         rates.take(time, done, time - since)
-        self._touched.add(f"rates/{unit}")
+        self._counted.add(unit)
 
     def rates_of(self, unit: str) -> tuple[float, float, float]:
         """Return completion rate, mean response (seconds) and error rate of a unit or agent."""
@@ -171,11 +172,12 @@ class Facts:
     def changes(self, everything: bool = False) -> tuple[list[str], list[tuple[str, str]]]:
         """Return the keys to forget and the rows to keep since the last call; of tasks all if `everything`."""
         tasks = sorted(self.book.tasks if everything else self.book.touched)
-        names = sorted(self._touched)
+        names = sorted(self._touched.union(f"rates/{unit}" for unit in self._counted))
         kept = [(_name(key), _text(self.book.tasks[key])) for key in tasks if key in self.book.tasks]
         kept += [(name, _text(self._part(name))) for name in names]
         self.book.touched = set()
         self._touched = set()
+        self._counted = set()
         return [*map(_name, tasks), *names], kept
 
     def _part(self, name: str) -> object:

@@ -99,8 +99,9 @@ class Ledger(Struct, dict=True):
         key = made.key
         self.tasks[key] = made
         self.sizes.heard(queue, kind, now)
+        size = made.size
         for watcher in self._watchers():
-            watcher.size(made.size)
+            watcher.size(size)
             watcher.task(key)
         return key
 

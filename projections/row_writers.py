@@ -94,12 +94,12 @@ def started(rows: Rows, event: Recorded, time: int, body: TaskStarted, facts: Fa
 
 def _meaning(verdict: Verdict, time: int, facts: Facts) -> tuple[object, ...]:
     """Return what an end means: the last columns of `task_end`."""
-    effective, final, task, fenced = verdict
+    effective, task = verdict.effective, verdict.task
+    told = effective, verdict.final, verdict.fenced
     if task is None:
-        return effective, final, fenced, None, None, None, None, None, None
+        return (*told, None, None, None, None, None, None)
     claimed = task.claimed if effective else None
-    day = facts.days.of(time)
-    return effective, final, fenced, task.submitted, claimed, task.type, task.priority, task.agent, day
+    return (*told, task.submitted, claimed, task.type, task.priority, task.agent, facts.days.of(time))
 
 
 def finished(rows: Rows, event: Recorded, time: int, body: TaskFinished, facts: Facts) -> str:

@@ -9,7 +9,7 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
-from events.codec import decode
+from events.codec import decode, pieces
 from events.envelope import Recorded
 from events.log import LogDamaged
 from projections.chain import Chain, ChainBroken
@@ -218,7 +218,8 @@ class Segments:
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is sealed behind `after`, up to and with `until`, in log order. Raises SegmentDamaged."""
         for rows in self.rows(after, until):
-            yield [decode(position, subject, data) for position, subject, _, data in rows]
+            for piece in pieces(rows):
+                yield [decode(position, subject, data) for position, subject, _, data in piece]
 
     def rows(self, after: int = 0, until: int | None = None) -> Iterator[list[Row]]:
         """Yield the raw rows behind `after`, up to and with `until`. Raises SegmentDamaged."""

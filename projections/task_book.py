@@ -1,7 +1,5 @@
 """What becomes of tasks, in log order: which claims are legitimate, which ends count, which of them are the last."""
 
-from typing import NamedTuple
-
 from msgspec import Struct
 
 from events.decisions import AssignTask
@@ -43,7 +41,7 @@ class Open(Struct, gc=False):
     assigned: int = 0
 
 
-class Verdict(NamedTuple):
+class Verdict(Struct, frozen=True, gc=False):
     """What an end means: `effective` for the claim in force, `final` for its task; `task` as it was before.
 
     `fenced` is one that names the claim in force and was not written by the agent that claimed.

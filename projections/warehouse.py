@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from events.codec import decode
+from events.codec import decode, pieces
 from events.envelope import Recorded
 from projections import definitions, rebuilding
 from projections.anchor import Anchor
@@ -131,7 +131,8 @@ class Warehouse:
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
         for rows in self.rows(after, until):
-            yield [decode(position, subject, data) for position, subject, _, data in rows]
+            for piece in pieces(rows):
+                yield [decode(position, subject, data) for position, subject, _, data in piece]
 
     def rows(self, after: int = 0, until: int | None = None) -> Iterator[list[tuple[int, str, int, bytes]]]:
         """Yield position, subject, time and bytes of what `events` gives. Any thread may read."""

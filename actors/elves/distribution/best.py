@@ -96,22 +96,23 @@ class PullBest(Distribution):
         for entry in entries[:at]:
             yield (entry[0], entry[1], entry[2], entry[3]), entry
         heads: list[tuple[tuple[int, float, int, str], Entry]] = []
-        while at < len(entries):
+        groups, tasks, count = lane.groups, board.ledger.tasks, len(entries)
+        means, estimates = board.ledger.sizes.means, board.estimates
+        patience, weight = self.values["patience"], self.values["weight"]
+        while at < count:
             entry = entries[at]
-            heads.append(((1, -self.ratio(board, lane, entry, now), entry[2], entry[3]), entry))
-            at = bisect_left(entries, (1, entry[1] + 0.5), at)
+            group = groups[entry[3]]
+            task = tasks[group.items[0][2]]
+            mean = means.get(task.queue)
+            credit = patience * mean.value if mean else 0.0
+            waited_ms = max(0, now - task.at) / 1000
+            size = estimates.get(group.size) or self.estimate_ms(board, group.size)
+            # The response ratio of a group's first task.
+            ratio = (waited_ms + credit) / max(1.0, size) ** weight
+            heads.append(((1, -ratio, entry[2], entry[3]), entry))
+            at = bisect_left(entries, (1, entry[1] + 0.5), at + 1) if at + 1 < count else count
         heads.sort()
         yield from heads
-
-    def ratio(self, board: Board, lane: Lane, entry: Entry, now: int) -> float:
-        """Return the response ratio of a group's first task."""
-        group = lane.groups[entry[3]]
-        task = board.ledger.tasks[group.head]
-        credit = self.values["patience"] * board.ledger.sizes.mean_ms(task.queue)
-        waited_ms = max(0, now - task.at) / 1000
-        return float(
-            (waited_ms + credit) / max(1.0, self.estimate_ms(board, group.size)) ** self.values["weight"]
-        )
 
     def estimate_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take, as known at the last full minute."""

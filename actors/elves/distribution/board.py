@@ -93,6 +93,7 @@ class Board:
         self._slot = -1
         self.minute = -1
         self.estimates: dict[str, float] = {}
+        self._kinds = 0
         self._order: dict[str, int] = {}
         self._tasks: dict[str, None] = {}
         self._agents: dict[str, None] = {}
@@ -112,6 +113,11 @@ class Board:
     def size(self, name: str) -> None:
         """See `Watcher`."""
         self._sizes[name] = None
+        kinds = len(self.ledger.sizes.kinds)
+        if kinds < self._kinds:
+            # Some kinds were forgotten, whichever.
+            self.estimates.clear()
+        self._kinds = kinds
         self.estimates.pop(name, None)
 
     def everything(self) -> None:
@@ -125,6 +131,7 @@ class Board:
         self.refresh(now)
         if not self.seats.free:
             return None
+        self._resize()
         pick = self._pick_overdue(now)
         if pick or not self.lanes:
             return pick
@@ -196,17 +203,15 @@ class Board:
             self._agents.update(dict.fromkeys(self._order))
         minute = now - now % MINUTE
         if minute != self.minute:
-            # What runs may turn out to be longer than it was taken for.
+            # What runs may turn out to be longer than it was taken for; of all other kinds is known what was.
             self.minute = minute
-            self._sizes.update((size, None) for size in self.ledger.at_work() if self.lanes.holds(size))
-            self.estimates = {}
+            for size in self.ledger.at_work():
+                self.estimates.pop(size, None)
+                if self.lanes.holds(size):
+                    self._sizes[size] = None
         while self._timers and self._timers[0][0] <= now:
             _, what, name = self._timers.pop(0)
             (self._agents if what == "agent" else self._tasks)[name] = None
-        if self._sizes:
-            for name in self._sizes:
-                self.lanes.sized(name)
-            self._sizes = {}
         if self._tasks:
             for key in self._tasks:
                 self._put_task(key, now)
@@ -215,6 +220,12 @@ class Board:
             for name in self._agents:
                 self._put_agent(name, now)
             self._agents = {}
+
+    def _resize(self) -> None:
+        """Move what waits to where its size puts it; only who picks must know."""
+        for name in self._sizes:
+            self.lanes.sized(name)
+        self._sizes = {}
 
     def _rebuild(self) -> None:
         ledger = self.ledger

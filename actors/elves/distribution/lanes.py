@@ -109,17 +109,21 @@ class Lanes:
                 self._turn(group)
 
     def _turn(self, group: Group) -> None:
-        lane = group.lane
-        if group.entry is not None:
-            del lane.entries[bisect_left(lane.entries, group.entry)]
-            group.entry = None
-        if not group.items:
+        lane, before = group.lane, group.entry
+        entry: Entry | None = None
+        if group.items:
+            came, submitted, _ = group.items[0]
+            value = float(came) if group.lost else self._value(group.size, came)
+            entry = (0 if group.lost else 1, value, submitted, group.name)
+            if entry == before:
+                return
+        if before is not None:
+            del lane.entries[bisect_left(lane.entries, before)]
+        group.entry = entry
+        if entry is None:
             self._forget(group)
-            return
-        came, submitted, _ = group.items[0]
-        value = float(came) if group.lost else self._value(group.size, came)
-        group.entry = (0 if group.lost else 1, value, submitted, group.name)
-        insort(lane.entries, group.entry)
+        else:
+            insort(lane.entries, entry)
 
     def _forget(self, group: Group) -> None:
         lane = group.lane
