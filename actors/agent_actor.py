@@ -194,9 +194,8 @@ class AgentActor(Actor):
         if plan is None or not plan.restart:
             owner = plan.owner if plan else ""
             whom = owner or "its owner"
-            _log.warning(
-                "agent %s is down and has no restart command: %s, please start it", self._agent, whom
-            )
+            said = "agent %s is down and has no restart command: %s, please start it"
+            _log.warning(said, self._agent, whom, extra={"decision": decision})
             detail = f"no restart command; asked {whom} to start it"
             self._step(decision, "ask_owner", True, detail)
             return

@@ -153,7 +153,8 @@ class ElfActor(Actor):
             # Whether they stand is to be read and not guessed: the log knows ids for two minutes only.
             raise result
         # No room: the same decisions are said again; their ids make that harmless.
-        _log.warning("%s cannot write its decisions: %s", self.name, result)
+        said = "%s cannot write its decisions: %s"
+        _log.warning(said, self.name, result, extra={"position": self.position})
         ref = self.actor_ref
         self._clock.later(_AGAIN_S, lambda: _again(ref))
 

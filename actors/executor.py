@@ -180,7 +180,7 @@ class Executor(Follower[Hands]):
             case ContinueUnit(generation=generation):
                 self._worker(decided.target).tell(Continue(decision, generation))
             case RaiseAlert(severity=severity):
-                _log.warning("alert (%s): %s", severity, decided.text)
+                _log.warning("alert (%s): %s", severity, decided.text, extra={"decision": decision})
             case _:
                 return
 

@@ -232,7 +232,8 @@ class Liaison(Follower[Agency]):
         words = {"task": given.task, "queue": given.queue, "lease": given.lease, "why": why}
         self._line.tell(given.previous, Order(do="lost", other=given.agent, **words))  # type: ignore[arg-type]
         self._line.tell(given.agent, Order(do="gained", other=given.previous, **words))  # type: ignore[arg-type]
-        _log.info("task %s goes from %s to %s: %s", given.task, given.previous, given.agent, why)
+        said = "task %s goes from %s to %s: %s"
+        _log.info(said, given.task, given.previous, given.agent, why, extra={"task": given.task})
 
     def _give_up(self, given: Given, stands: int = 0) -> None:
         """Write the end of a task without attempts, unless something else happened to it.

@@ -9,7 +9,7 @@ import msgspec
 
 LogFormat = Literal["text", "json"]
 # What a line may know beside its words: `_log.warning(..., extra={"decision": id})`.
-KNOWN = ("position", "decision", "task", "trace", "unit")
+KNOWN = ("position", "decision", "task")
 _TEXT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 

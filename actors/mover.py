@@ -64,7 +64,8 @@ class Mover(Follower[Moves]):
             try:
                 moved += await self._move_one(decision, move, task, at[task])
             except Exception as problem:
-                _log.warning("%s stays in %s: %s", task, move.source, problem)
+                extra = {"task": task, "decision": decision}
+                _log.warning("%s stays in %s: %s", task, move.source, problem, extra=extra)
         told: Event
         if moved:
             detail = f"{moved} of {len(move.tasks)} tasks went from {move.source} to {move.goal}"

@@ -89,7 +89,7 @@ class Actor(pykka.ThreadingActor):
 
     def _fail(self, problem: BaseException | None) -> None:
         text = "".join(traceback.format_exception(problem)) if problem else "unknown"
-        _log.error("%s failed: %s", self.name, text)
+        _log.error("%s failed: %s", self.name, text, extra={"position": self.position})
         self._watcher(Down(self.name, f"{type(problem).__name__}: {problem}", self.position))
 
 

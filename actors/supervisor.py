@@ -83,7 +83,8 @@ class Supervisor(Actor):
                 f"{down.name} failed {len(self._failures)} times within {self._intensity.period_s:g} s: {down.error}"
             )
             return
-        _log.warning("%s failed (%s), starting it again", down.name, down.error)
+        said = "%s failed (%s), starting it again"
+        _log.warning(said, down.name, down.error, extra={"position": down.position})
         self._start(self._specs[down.name], down)
 
     def end(self) -> None:

@@ -184,7 +184,8 @@ class WebServer:
         ports = [self._web.port] if self._web.port else [*self._last_port(), 0]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         for port in ports:
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            # With the protocol named asyncio sends at once; else each answer waits 40 ms for an acknowledgement.
+            listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((host, port))
