@@ -47,7 +47,8 @@ if len(sys.argv) > 2:
     import mmap
     import struct
     import actors.clock
-    ahead = mmap.mmap(open(sys.argv[2], "rb").fileno(), 8, prot=mmap.PROT_READ)
+    with open(sys.argv[2], "rb") as file:
+        ahead = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
     machine = actors.clock._wall
     actors.clock._wall = lambda: machine() + struct.unpack("q", ahead)[0]
 faulthandler.dump_traceback_later(15)

@@ -130,7 +130,8 @@ class Leaks(Struct):
                 yield found
 
     def _answered(self, watch: Watch, answer: RequestAnswered, now: int) -> None:
-        grown = watch.found.grown if watch.found else 0.0
+        # Asked before any growth was found: what it freed is held against all that it used.
+        grown = watch.found.grown if watch.found else float(answer.before)
         kept = not answer.ok or answer.before - answer.after < _FREED * grown
         watch.kept_at, watch.freed_at = (now, 0) if kept else (0, now)
         watch.asked = ""

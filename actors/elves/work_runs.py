@@ -25,7 +25,10 @@ def sizes(pool: str, setups: Sequence[Setup], now: Setup | None) -> list[Lesson]
     """Compare sizes that differ in one thing, each seen in three stretches and twelve spans under full load."""
     known = [item for item in setups if item.spans >= LEAST_SPANS and item.stretches >= LEAST_STRETCHES]
     if now is None or now not in known or len(known) < 2:
-        return Missing(len(known), 2, "sizes that were varied under full load")
+        others = sum(item is not now for item in known)
+        return Missing(
+            min(others, 1) + (now in known), 2, "sizes varied under full load, the present one among them"
+        )
     lessons = []
     for item in known:
         differs = [name for name in ("units", "slots", "batch") if getattr(item, name) != getattr(now, name)]

@@ -118,7 +118,7 @@ def test_sizes_are_compared_only_where_they_were_varied() -> None:
     assert bigger.low < 1.9 < bigger.high
     assert sizes("w", [now, setup(2, 1, 100, 104.0)], now) == []
     assert sizes("w", [now, setup(2, 1, 100, 190.0, stretches=1)], now) == Missing(
-        1, 2, "sizes that were varied under full load"
+        1, 2, "sizes varied under full load, the present one among them"
     )
     assert sizes("w", [now, setup(4, 1, 100, 300.0)], now) == []
     fewer = only(sizes("w", [now, setup(1, 1, 50, 101.0, 60)], now))

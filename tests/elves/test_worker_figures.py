@@ -92,8 +92,9 @@ def test_only_what_doubles_and_never_comes_back_is_a_leak(seed: int) -> None:
 def test_people_are_told_and_an_approved_restart_is_made_at_a_task_edge(kind: str) -> None:
     given = Given(HealingElf()).born("a")
     said: list[Decided] = []
+    more: dict[str, Any] = {}
     for slot in range(WARM_UP + LEAST + 8):
-        more: dict[str, Any] = {kind: 20 + 10 * slot}
+        more = {kind: 20 + 10 * slot}
         given.say(look("a", **more), s=SLOT_S)
         said += given.then()
     alert = next(one for one in said if one.rule == "handle_leak")

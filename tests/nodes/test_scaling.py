@@ -1,12 +1,15 @@
 """Pools of a real node grow with their backlog and shrink again, and what a queue cannot do another one does."""
 
+from collections import Counter
 from pathlib import Path
 
 from actors.audit import replay
-from events.decisions import Decided, MoveTasks, ScalePool
-from events.observations import WorkerExited
+from events.decisions import Decided, MoveTasks, ProposeBatch, ScalePool
+from events.observations import WorkerExited, WorkerReady
 from events.outcomes import WorkerStarted
+from events.settings import SettingsAdopted
 from events.tasks import TaskFailed, TaskFinished, TaskMoved, TaskStarted
+from tests.archive.folder import elf
 from tests.real_node import RealNode, real_node
 
 NAPS = "import time\n\n\ndef nap(task):\n    time.sleep(task['payload'])\n    return task['queue']\n"
@@ -83,4 +86,68 @@ async def test_work_that_waits_goes_to_a_queue_that_can_do_it_sooner(tmp_path: P
         assert len(done) == 100
         assert {task for task, queue in done.items() if queue == "calm"} == moved
         assert len(moved) > 10
+        await equal(node)
+
+
+async def test_equal_workers_do_equal_shares_and_a_full_pool_is_advised_a_larger_batch(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "naps.py").write_text(
+        NAPS + "\n\ndef naps(tasks):\n    time.sleep(0.2)\n    return [None for _ in tasks]\n"
+    )
+    batches = pool("b", "batches", tmp_path, "batch = 2").replace("naps:nap", "naps:naps")
+    toml = (
+        LIMITS
+        + '[[queue]]\nname = "q"\n[[queue]]\nname = "batches"\n'
+        + pool("w", "q", tmp_path, "min = 3\nmax = 3")
+        + batches
+    )
+    async with real_node(tmp_path, toml) as node:
+        for unit in ("w-1", "w-2", "w-3", "b"):
+            await node.saw(WorkerReady, unit=unit)
+        await node.submit("q", [(f"t{n}", 0.1) for n in range(90)])
+        await node.submit("batches", [(f"b{n}", None) for n in range(60)])
+        position, advice = await node.saw(Decided, rule="batch", target="b")
+        assert (advice.mode, advice.action) == ("advise", ProposeBatch(pool="b", now=2, batch=3))
+        await node.wait(lambda _: len(node.all(TaskFinished, queue="q")) == 90, 60, "90 ends")
+        done = Counter(event.unit for _, event in node.all(TaskFinished, queue="q"))
+        assert min(done[name] for name in ("w-1", "w-2", "w-3")) >= 15, done
+        assert not node.all(Decided, rule="skew")
+        code, out, err = await elf("plan", node.events[position - 1].id, "--data", node.data)
+        assert code == 0, err
+        assert "b could take 3 tasks of batches at once instead of 2" in out
+        await equal(node)
+
+
+async def test_on_a_full_machine_a_pool_gives_a_process_to_one_whose_work_lasts(tmp_path: Path) -> None:
+    (tmp_path / "naps.py").write_text(NAPS)
+    sized = "min = 1\nmax = 3"
+    toml = (
+        LIMITS.replace("scale_down_s = 1.0", "scale_down_s = 600")
+        + '[[queue]]\nname = "long"\n[[queue]]\nname = "short"\n'
+        + pool("l", "long", tmp_path, sized)
+        + pool("s", "short", tmp_path, sized)
+    )
+    async with real_node(tmp_path, toml) as node:
+        for unit in ("l-1", "s-1"):
+            await node.saw(WorkerReady, unit=unit)
+        await node.submit("short", [(f"s{n}", 0.1) for n in range(60)])
+        for unit in ("s-2", "s-3"):
+            await node.saw(WorkerReady, unit=unit)
+        # From now on the machine has no memory for one more.
+        node.configure(toml.replace("[limits]\n", "[limits]\nhost_memory_percent = 0\n"))
+        adopted = len(await node.read())
+        node.hup()
+        await node.saw(SettingsAdopted, adopted)
+        await node.submit("long", [(f"l{n}", 1.0) for n in range(40)])
+        position, gives = await node.saw(Decided, rule="even_memory", target="s")
+        assert isinstance(gives.action, ScalePool)
+        assert gives.inputs["to_lasts_s"] > 2 * gives.inputs["from_lasts_s"]
+        _, gets = await node.saw(Decided, rule="even_memory", target="l")
+        assert isinstance(gets.action, ScalePool)
+        assert gets.action.units == ("l-1", "l-2")
+        await node.saw(WorkerExited, position)
+        await node.saw(WorkerReady, position, unit="l-2")
+        await node.wait(lambda _: len(node.all(TaskFinished, queue="short")) == 60, 60, "60 short ends")
+        assert node.all(TaskFailed) == []
         await equal(node)
