@@ -177,7 +177,7 @@ class Top(App[None]):
             if name in deck:
                 self._chosen = self._chosen - set(deck) | {name}
         self.arrange()
-        self.query_one(f"#{name}").focus()
+        self.screen.set_focus(self.query_one(f"#{name}"))
 
     def action_move(self, by: int) -> None:
         """Go to another row."""
