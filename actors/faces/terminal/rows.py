@@ -55,7 +55,7 @@ COLUMNS: dict[str, Sequence[Column]] = {
         Column("CPU", 6, True),
         Column("memory", 18, True),
         Column("tasks/h", 8, True),
-        Column("errors", 6, True),
+        Column("errors", 6, True, 66),
         Column("uptime", 8, True, 80),
         Column("done", 7, True, 92),
         Column("restarts", 8, True, 100),
