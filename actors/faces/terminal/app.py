@@ -252,7 +252,7 @@ class Top(App[None]):
             self._ask(deed, panel.current.about)
 
     def _ask(self, deed: Deed, about: Mapping[str, Any]) -> None:
-        name = heads.subject(deed, about)
+        name = heads.subject(deed, about, self.lang)
         what = f"{deed.named(self.lang)}: {name}" if name else deed.named(self.lang)
         if deed.sure is None:
             self._start(self._act(deed, about, what, ""))
