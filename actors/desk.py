@@ -51,7 +51,7 @@ class Desk:
 
     async def _status(self, body: dict[str, Any]) -> Answer:
         """Answer with the page; to one who names the position it has seen, once there is more or time is over."""
-        after, seconds = body.get("after"), body.get("seconds", _NEWS_S)
+        after, seconds = body.get("after"), body.get("wait_s", _NEWS_S)
         if isinstance(after, int) and isinstance(seconds, int | float):
             await self._feed.beyond(after, min(max(float(seconds), 0.0), _NEWS_S))
         page = await asked(

@@ -225,10 +225,16 @@ class Status(Struct):
         queue = self.queues.queues[name]
         oldest = min(self.waiting.get(name, {}).values(), default=0)
         minute = 60 * SECOND
+        pending, in_flight = queue.pending, queue.in_flight
+        if name in self.dispatch.queues:
+            # What the node gives out is no longer with the broker, whoever has it.
+            mine = [task.held for task in self.dispatch.tasks.values() if task.queue == name]
+            in_flight = sum(mine)
+            pending = len(mine) - in_flight
         return {
             "name": name,
-            "pending": queue.pending,
-            "in_flight": queue.in_flight,
+            "pending": pending,
+            "in_flight": in_flight,
             "oldest_age_s": max(0.0, (now - oldest) / SECOND) if oldest else 0.0,
             "arrival_per_min": _since(self.arrivals.get(name), now - minute),
             "done_per_min": _since(self.ends.get(name), now - minute),

@@ -45,7 +45,7 @@ class Link:
 
     async def news(self, after: int) -> dict[str, Any]:
         """Return the page once something stands behind a position, or the present one a moment later."""
-        asked = {"after": after, "seconds": _PATIENCE_S}
+        asked = {"after": after, "wait_s": _PATIENCE_S}
         return await (await self.client()).ask("status", asked, _PATIENCE_S + 3.0)
 
     def forget(self) -> None:

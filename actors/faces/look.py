@@ -17,41 +17,42 @@ _ELVES = {
     "healing": "ヒーリング",
     "wisdom": "ウィズダム",
 }
+# What an action is to do, what it was once done, and both in Japanese.
 _DEEDS = {
-    "start_unit": ("started {}", "{} を起動"),
-    "stop_unit": ("stopped {}", "{} を停止"),
-    "restart_unit": ("restarted {}", "{} を再起動"),
-    "continue_unit": ("continued {}", "{} を再開"),
-    "take_evidence": ("took evidence of {}", "{} の証拠を採取"),
-    "repair_file": ("repaired a file of {}", "{} のファイルを修復"),
-    "tell_unit": ("told {}", "{} に通知"),
-    "quarantine_unit": ("put {} in quarantine", "{} を隔離"),
-    "assign_task": ("gave out {}", "{} を割当"),
-    "give_up_task": ("gave up {}", "{} を断念"),
-    "mark_agent": ("marked {}", "{} の状態を変更"),
-    "ping_agent": ("pinged {}", "{} に応答確認"),
-    "restart_agent": ("restarted {}", "{} を再起動"),
-    "verify_agent": ("verified {}", "{} の復旧を確認"),
-    "scale_pool": ("scaled {}", "{} の台数を変更"),
-    "move_tasks": ("moved tasks of {}", "{} のタスクを再配分"),
-    "propose": ("proposed a change of {}", "{} の変更を提案"),
-    "propose_move": ("proposed to move {}", "{} の移動を提案"),
-    "propose_batch": ("proposed batches for {}", "{} のバッチ拡大を提案"),
-    "propose_maintenance": ("proposed maintenance of {}", "{} の保守を提案"),
-    "propose_restart": ("proposed to restart {}", "{} の再起動を提案"),
-    "remind": ("reminded {}", "{} にリマインド"),
-    "prepare": ("prepared {}", "{} に準備を通知"),
-    "run_job": ("ran {}", "{} を実行"),
-    "escalate": ("told people of {}", "{} を連絡"),
-    "notify": ("told people of {}", "{} を連絡"),
-    "raise_alert": ("raised an alert on {}", "{} の警告"),
-    "clear_alert": ("cleared the alert on {}", "{} の警告を解除"),
-    "defer": ("put off {}", "{} への対処を延期"),
-    "abstain": ("left {} alone", "{} は静観"),
-    "score_alert": ("judged a forecast on {}", "{} の予測を評価"),
-    "adopt_distribution": ("changed the distribution", "配分方針を変更"),
+    "start_unit": ("start {}", "started {}", "{} を起動"),
+    "stop_unit": ("stop {}", "stopped {}", "{} を停止"),
+    "restart_unit": ("restart {}", "restarted {}", "{} を再起動"),
+    "continue_unit": ("continue {}", "continued {}", "{} を再開"),
+    "take_evidence": ("take evidence of {}", "took evidence of {}", "{} の証拠を採取"),
+    "repair_file": ("repair a file of {}", "repaired a file of {}", "{} のファイルを修復"),
+    "tell_unit": ("tell {}", "told {}", "{} に通知"),
+    "quarantine_unit": ("put {} in quarantine", "put {} in quarantine", "{} を隔離"),
+    "assign_task": ("give out {}", "gave out {}", "{} を割当"),
+    "give_up_task": ("give up {}", "gave up {}", "{} を断念"),
+    "mark_agent": ("mark {}", "marked {}", "{} の状態を変更"),
+    "ping_agent": ("ping {}", "pinged {}", "{} に応答確認"),
+    "restart_agent": ("restart {}", "restarted {}", "{} を再起動"),
+    "verify_agent": ("verify {}", "verified {}", "{} の復旧を確認"),
+    "scale_pool": ("scale {}", "scaled {}", "{} の台数を変更"),
+    "move_tasks": ("move tasks of {}", "moved tasks of {}", "{} のタスクを再配分"),
+    "propose": ("propose a change of {}", "proposed a change of {}", "{} の変更を提案"),
+    "propose_move": ("propose to move {}", "proposed to move {}", "{} の移動を提案"),
+    "propose_batch": ("propose batches for {}", "proposed batches for {}", "{} のバッチ拡大を提案"),
+    "propose_maintenance": ("propose maintenance of {}", "proposed maintenance of {}", "{} の保守を提案"),
+    "propose_restart": ("propose to restart {}", "proposed to restart {}", "{} の再起動を提案"),
+    "remind": ("remind {}", "reminded {}", "{} にリマインド"),
+    "prepare": ("prepare {}", "prepared {}", "{} に準備を通知"),
+    "run_job": ("run {}", "ran {}", "{} を実行"),
+    "escalate": ("tell people of {}", "told people of {}", "{} を連絡"),
+    "notify": ("tell people of {}", "told people of {}", "{} を連絡"),
+    "raise_alert": ("raise an alert on {}", "raised an alert on {}", "{} の警告"),
+    "clear_alert": ("clear the alert on {}", "cleared the alert on {}", "{} の警告を解除"),
+    "defer": ("put off {}", "put off {}", "{} への対処を延期"),
+    "abstain": ("leave {} alone", "left {} alone", "{} は静観"),
+    "score_alert": ("judge a forecast on {}", "judged a forecast on {}", "{} の予測を評価"),
+    "adopt_distribution": ("change the distribution", "changed the distribution", "配分方針を変更"),
 }
-_MODES = {"advise": ("advised: {}", "助言:{}"), "observe": ("would have: {}", "観察:{}")}
+_MODES = {"advise": ("advises to {}", "助言:{}"), "observe": ("would {}", "観察:{}")}
 
 
 def pick(english: str, japanese: str, lang: str) -> str:
@@ -97,10 +98,12 @@ def at(seconds: float, now: float | None = None) -> str:
 
 def deed(row: dict[str, Any], lang: str) -> str:
     """Say what a decision does, in a few words."""
-    phrase = _DEEDS.get(row.get("choice", ""))
-    done = pick(*phrase, lang).format(row["target"]) if phrase else row.get("choice", "") or row["text"]
-    mode = _MODES.get(row.get("mode", ""))
-    return pick(*mode, lang).format(done) if mode else done
+    phrase, mode = _DEEDS.get(row.get("choice", "")), _MODES.get(row.get("mode", ""))
+    if phrase is None:
+        return str(row.get("choice") or row["text"])
+    intent, done, japanese = phrase
+    told = pick(intent if mode else done, japanese, lang).format(row["target"])
+    return pick(*mode, lang).format(told) if mode else told
 
 
 def action(row: dict[str, Any], lang: str) -> str:

@@ -53,6 +53,10 @@ async def test_a_person_with_keys(tmp_path: Path) -> None:
     async with real_node(tmp_path, FOREST) as node:
         await node.runs("a")
         suspended = await node.runs("b")
+        # The node holds a question back until there is more than the asker knows, or the time is over.
+        seen = (await node.status())["node"]["position"]
+        assert (await node.ask("status", after=seen))["node"]["position"] > seen
+        assert (await node.ask("status", after=1 << 60, wait_s=0.1))["node"]["position"] >= seen
         async with view(Place(node.data), "ja", WIDE) as viewer:
             await viewer.sees("ワーカー状態", "✔ 稼働中", "次回リマインド", "夜間バッチ処理の準備", "CC01")
             await viewer.presses("l")
@@ -81,6 +85,7 @@ async def test_a_person_with_keys(tmp_path: Path) -> None:
             await node.saw(ProposalApproved, elf="healing", about="b")
             await node.submit("work", [(f"t{number}", NASTY) for number in range(9)])
             await viewer.sees("backlog work")
+            assert [row["pending"] for row in (await node.status())["queues"]] == [9]
             await viewer.presses("6", "a")
             await node.saw(AlertAcknowledged, alert="backlog", about="work")
             await viewer.sees("(acknowledged)")

@@ -10,6 +10,7 @@ from textual import events, on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import DataTable, Input, Static
 
@@ -51,7 +52,8 @@ class Top(App[None]):
     CSS_PATH = "top.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "quit", "quit", priority=False),
+        ("q", "quit", "quit"),
+        Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True),
         ("w", "why", "why"),
         ("p", "hold", "pause"),
         ("l", "language", "language"),
@@ -112,9 +114,16 @@ class Top(App[None]):
                 self.page, self.gone = news, ""
             self.redraw()
 
+    def _ground(self) -> Screen[Any] | None:
+        """Return the dashboard's own screen below whatever lies over it; None while it closes."""
+        screen = next(iter(self.screen_stack), None)
+        return screen if screen and screen.query("#keys") else None
+
     def redraw(self) -> None:
         """Draw the page that is known."""
-        screen = self.screen_stack[0]
+        screen = self._ground()
+        if screen is None:
+            return
         screen.set_class(bool(self.gone), "gone")
         screen.query_one("#state", Static).update(heads.state(self.page, self.gone, self.lang))
         if self.page:
@@ -125,7 +134,9 @@ class Top(App[None]):
 
     def arrange(self) -> None:
         """Show every panel where there is room, else one of the upper and one of the lower."""
-        screen, small = self.screen_stack[0], self.size.width < _WIDE or self.size.height < _HIGH
+        screen, small = self._ground(), self.size.width < _WIDE or self.size.height < _HIGH
+        if screen is None:
+            return
         for panel in screen.query(Panel):
             empty = panel.panel == "agents" and not (self.page and self.page["agents"])
             shown = panel.panel in self._chosen or (not small and not empty)
@@ -149,20 +160,21 @@ class Top(App[None]):
 
     def hint(self) -> None:
         """Say which keys mean something here."""
-        focused = self.screen_stack[0].focused
+        screen = self._ground()
+        if screen is None:
+            return
+        focused = screen.focused
         name = focused.panel if isinstance(focused, Panel) else ""
         line = heads.keys(name, self.lang, bool(self.page and self.page["paused"]), self.size.width - 2)
-        self.screen_stack[0].query_one("#keys", Static).update(line)
+        screen.query_one("#keys", Static).update(line)
 
     def on_resize(self, _: events.Resize) -> None:
         """Lay out anew."""
-        if self.is_running:
-            self.arrange()
+        self.arrange()
 
     def on_descendant_focus(self, _: events.DescendantFocus) -> None:
         """Other panels have other keys."""
-        if self.screen_stack:  # none any more while the dashboard closes
-            self.hint()
+        self.hint()
 
     # --- what can be done ----------------------------------------------------------------------------------
 
@@ -177,7 +189,7 @@ class Top(App[None]):
             if name in deck:
                 self._chosen = self._chosen - set(deck) | {name}
         self.arrange()
-        self.query_one(f"#{name}").focus()
+        self.screen.set_focus(self.query_one(f"#{name}"))
 
     def action_move(self, by: int) -> None:
         """Go to another row."""
@@ -240,7 +252,7 @@ class Top(App[None]):
             self._ask(deed, panel.current.about)
 
     def _ask(self, deed: Deed, about: Mapping[str, Any]) -> None:
-        name = heads.subject(deed, about)
+        name = heads.subject(deed, about, self.lang)
         what = f"{deed.named(self.lang)}: {name}" if name else deed.named(self.lang)
         if deed.sure is None:
             self._start(self._act(deed, about, what, ""))

@@ -10,7 +10,7 @@ from actors.faces import answers
 from actors.faces.console.output import clock
 from actors.faces.console.words import say
 from actors.faces.link import Link
-from actors.faces.look import bar, pick
+from actors.faces.look import action, bar, pick
 from actors.faces.terminal.keys import PANELS, Deed, hints
 from actors.faces.terminal.panels import STYLES
 from actors.faces.terminal.rows import Cell, clean
@@ -108,12 +108,12 @@ def keys(panel: str, lang: str, paused: bool, width: int) -> Text:
     return text
 
 
-def subject(deed: Deed, about: Mapping[str, Any]) -> str:
+def subject(deed: Deed, about: Mapping[str, Any], lang: str) -> str:
     """Return what an act is about, for people."""
     if deed.verb == "alert":
         return f"{about['cause']} {about['target']}"
     if deed.verb == "proposal":
-        return str(about["text"])
+        return action(dict(about), lang)
     return str(about.get("name", ""))
 
 

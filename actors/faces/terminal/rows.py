@@ -55,7 +55,7 @@ COLUMNS: dict[str, Sequence[Column]] = {
         Column("CPU", 6, True),
         Column("memory", 18, True),
         Column("tasks/h", 8, True),
-        Column("errors", 6, True),
+        Column("errors", 6, True, 66),
         Column("uptime", 8, True, 80),
         Column("done", 7, True, 92),
         Column("restarts", 8, True, 100),
@@ -145,14 +145,19 @@ def _elves(view: View) -> list[Row]:
     found = []
     for elf in view.page["elves"]:
         level = percent(elf)
-        mode = "" if elf["mode"] == "act" and not elf["rules"] else f"[{mode_of(elf, view.lang)}] "
+        mode, line = f"[{mode_of(elf, view.lang)}]", elf_line(elf, view.lang, view.now)
+        # What only watches says so first, what some rules differ in last.
+        if elf["mode"] != "act":
+            line = f"{mode} {line}"
+        elif elf["rules"]:
+            line = f"{line} {mode}"
         cells = (
             Cell(elf_name(elf["name"], view.lang), elf["name"]),
             Cell(
                 bar(elf["mana"], elf["capacity"]), "good" if level > 50 else "warn" if level > 20 else "bad"
             ),
             Cell(f"{level}%"),
-            Cell(mode + elf_line(elf, view.lang, view.now)),
+            Cell(line),
         )
         found.append(Row(elf["name"], cells, elf["last"]["decision"] if elf["last"] else "", elf))
     return found
