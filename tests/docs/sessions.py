@@ -22,7 +22,7 @@ from tests.faces.console import PROGRAM
 
 COPIED = ("actors", "docs", "events", "examples", "projections", "requirements", "pyproject.toml", "nats")
 """What the example's tasks work on, and what pages look into."""
-LASTING = re.compile(r"^elf (node(?! --check)|agent run)\b")
+LASTING = re.compile(r"^elf (node(?!.*--check)|agent run)\b")
 PATIENT = re.compile(
     r"^elf (status|why|task|tasks|agent list|alert list|dlq|kpi|plan|sql|logs|doctor|jobs|log tail)\b"
 )
