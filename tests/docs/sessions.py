@@ -1,5 +1,7 @@
 """Runs what a page shows after `$ `, in a folder with a running example forest, as a reader would."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,8 @@ class Session:
         self.place = folder
         self.names: dict[str, str] = {}
         self.heard: list[str] = []
-        self._lasting: list[tuple[subprocess.Popen[bytes], Path, Path]] = []
+        self._lasting: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._nodes: list[Path] = []
         self._there = set(folder.iterdir())
 
     def run(self, block: Block) -> None:
@@ -96,7 +98,7 @@ class Session:
     def close(self) -> None:
         """End what was started, in order, and look that nothing is left."""
         self.place = self.top
-        for process, log, _ in reversed(self._lasting):
+        for process, log in reversed(self._lasting):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             code = process.wait(60)
@@ -105,13 +107,13 @@ class Session:
 
     def sweep(self) -> None:
         """End by force what a failed page left."""
-        for process, _, place in self._lasting:
+        for process, _ in self._lasting:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            if "node" in process.args[2:3]:
-                for keeper in place.rglob("keeper.json"):
-                    clear(keeper.parent)
+        for place in self._nodes:
+            for keeper in place.rglob("keeper.json"):
+                clear(keeper.parent)
         for path in set(self.top.iterdir()) - self._there:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -120,7 +122,9 @@ class Session:
         words = shlex.split(command, comments=True)[1:]
         with log.open("wb") as file:
             process = subprocess.Popen([*PROGRAM, *words], stdout=file, stderr=file, cwd=self.place)
-        self._lasting.append((process, log, self.place))
+        self._lasting.append((process, log))
+        if words[0] == "node":
+            self._nodes.append(self.place)
         deadline = time.monotonic() + PATIENCE_S
         until = [*shown, *([UP] if " node" in command and UP not in shown else [])]
         while missing := first_missing(until, said := log.read_text().splitlines()):
@@ -167,9 +171,6 @@ def _unquoted(command: str) -> str:
 
 def call(words: list[str], place: Path) -> tuple[int, list[str]]:
     """Call the command line in this process, in a folder; exit code and lines of both its outputs."""
-    import contextlib
-    import io
-
     said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with contextlib.chdir(place), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = cli.main(words)
@@ -197,10 +198,10 @@ def project(folder: Path, forest: str) -> Path:
 
 def clear(run: Path) -> None:
     """Kill what a keeper keeps, and the keeper."""
-    with suppress(KeeperGone, OSError, json.JSONDecodeError):
+    with contextlib.suppress(KeeperGone, OSError, json.JSONDecodeError):
         keeper = Keeper.attach(run)
         for unit in keeper.units():
-            with suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(unit.pid, signal.SIGKILL)
         keeper.quit(force=True)
         keeper.close()

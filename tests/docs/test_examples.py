@@ -6,18 +6,17 @@ import gzip
 import json
 import re
 import shlex
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from actors.config_reader import read_forest
 from actors.simulator.scenario_file import read_scenario
 from tests.docs.pages import Block, blocks, pages
-from tests.docs.sessions import LASTING, Session, call, project, steps
+from tests.docs.sessions import Session, call, project, steps
+from tests.docs.shapes import first_missing
 from tests.faces.console import ROOT
 from tests.faces.test_help import ALL, options
 
@@ -28,7 +27,7 @@ PAGES = [
 SHOWN = [block for page in PAGES for block in blocks(page)]
 
 
-def of(*kinds: str) -> Any:
+def of(*kinds: str) -> pytest.MarkDecorator:
     """The blocks of these kinds, for parametrize."""
     found = [block for block in SHOWN if block.kind in kinds]
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])
@@ -76,8 +75,6 @@ def _started(block: Block, welcome: list[str], first: Session) -> Block:
     """A block without its `make run`, whose words are compared with those of the node that runs already."""
     if not block.text.startswith("$ make run"):
         return block
-    from tests.docs.shapes import first_missing
-
     shown = block.text.split("\n")[1:]
     assert first_missing(shown, welcome) == "", welcome
     first.learn(shown, welcome)
@@ -162,4 +159,4 @@ def test_queries_run(block: Block, tour: tuple[Session, list[str]]) -> None:
 def test_python_runs(block: Block) -> None:
     ast.parse(block.text)
     if not block.elsewhere:
-        exec(compile(block.text, block.place, "exec"), {"__name__": "shown"})  # noqa: S102
+        exec(compile(block.text, block.place, "exec"), {"__name__": "shown"})
