@@ -25,11 +25,12 @@ COPIED = ("actors", "docs", "events", "examples", "projections", "requirements",
 """What the example's tasks work on, and what pages look into."""
 LASTING = re.compile(r"^elf (node(?!.*--check)|agent run)\b")
 PATIENT = re.compile(
-    r"^elf (status|why|task|tasks|agent list|alert list|dlq|kpi|plan|sql|logs|doctor|jobs|log tail)\b"
+    r"^elf (status|why|task(?! cancel| retry)|tasks|(agent|alert|dlq|remind) list|dlq show|kpi|plan|sql|logs|doctor)\b"
 )
+"""What only asks is asked again until it says what the page shows."""
 NEEDS_SHELL = re.compile(r"[|><$;&]")
 UP = "Ctrl-C ends the node and its workers in order."
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 class Step(NamedTuple):
@@ -73,9 +74,11 @@ class Session:
     def run(self, block: Block) -> None:
         """Run all commands of a block and compare what they say."""
         for step in steps(block):
-            command = step.command.replace(".venv/bin/elf", "elf")
-            for ours, theirs in self.names.items():
-                command = re.sub(rf"(?<!\w){re.escape(ours)}(?!\w)", theirs, command)
+            command = re.sub(
+                r"[\w./:-]+",
+                lambda word: self.names.get(word[0], word[0]),
+                step.command.replace(".venv/bin/elf", "elf"),
+            )
             where = f"{block.place}: {command}"
             if command.startswith("cd "):
                 self.place = (self.place / command.split()[1]).resolve()
@@ -115,7 +118,7 @@ class Session:
             for keeper in place.rglob("keeper.json"):
                 clear(keeper.parent)
         for path in set(self.top.iterdir()) - self._there:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def _last(self, command: str, shown: list[str], where: str) -> None:
         log = self.top / f"{os.getpid()}-{time.monotonic_ns()}.log"
@@ -150,7 +153,8 @@ class Session:
     def _say(self, command: str) -> tuple[int, list[str]]:
         """Run a command, `elf` alone without a process of its own."""
         if command.startswith("elf ") and not NEEDS_SHELL.search(_unquoted(command)):
-            return call(shlex.split(command, comments=True)[1:], self.place)
+            words = shlex.split(command, comments=True)[1:]
+            return call([*words, *(["--wait-timeout", "90"] if "--wait" in words else [])], self.place)
         path = f"{self.top / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],

@@ -7,14 +7,14 @@ from tests.docs.pages import ROOT, blocks
 from tests.faces.test_help import ALL, options
 
 (FILE,) = (block.text for block in blocks("docs/docker.md") if block.kind == "dockerfile")
-LINES = [tuple(line.split(maxsplit=1)) for line in FILE.split("\n")]
+LINES = [(word, rest) for word, _, rest in (line.partition(" ") for line in FILE.split("\n"))]
 KNOWN = set("FROM RUN WORKDIR COPY USER ENV VOLUME STOPSIGNAL HEALTHCHECK ENTRYPOINT CMD".split())
 
 
 def test_instructions_are_known_and_the_steps_are_those_of_a_checkout() -> None:
     assert {word for word, _ in LINES} <= KNOWN
     runs = [rest for word, rest in LINES if word == "RUN"]
-    targets = re.findall(r"(?:^|[&;] )make (\w+)", " ".join(runs))
+    targets = re.findall(r"(?:^|[&;] )make (\w+)", "\n".join(runs), re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text()
     assert targets == ["setup"]
     assert re.search(r"^setup:", makefile, re.MULTILINE)

@@ -44,6 +44,10 @@ def forest() -> str:
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, list[str]]]:
     """A reader after `make run`: the example forest runs in a copy of the project. And what the node said."""
     session = Session(project(tmp_path_factory.mktemp("tour"), forest()))
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    for name in ("ELF_LANG", "ELF_DATA", "ELF_NATS"):
+        monkeypatch.delenv(name, raising=False)
     try:
         start = "$ elf node --config examples/forest.toml"
         session.run(Block("make run", 0, "console", start))
@@ -51,8 +55,10 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, li
         session.close()
     finally:
         session.sweep()
+        monkeypatch.undo()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.kind == "console" for b in blocks(page))])
 def test_commands_do_what_the_page_shows(page: str, tour: tuple[Session, list[str]]) -> None:
     first, welcome = tour
