@@ -8,7 +8,7 @@ from typing import Any
 def hash_files(task: dict[str, Any]) -> dict[str, Any]:
     """Return number, size and one SHA-256 of all files that match `payload.pattern` in `payload.folder`.
 
-    The hash is that of the lines `<SHA-256 of the file>  <its path>`, as `sha256sum` prints them, in the order of paths.
+    The hash is that of the lines `<SHA-256 of the file>  <its path>` in the order of paths, as `sha256sum` has them.
     """
     payload = task["payload"]
     folder = Path(payload["folder"])

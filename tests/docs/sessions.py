@@ -1,5 +1,7 @@
 """Runs what a page shows after `$ `, in a folder with a running example forest, as a reader would."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +23,14 @@ from tests.faces.console import PROGRAM
 
 COPIED = ("actors", "docs", "events", "examples", "projections", "requirements", "pyproject.toml", "nats")
 """What the example's tasks work on, and what pages look into."""
-LASTING = re.compile(r"^elf (node(?! --check)|agent run)\b")
+LASTING = re.compile(r"^elf (node(?!.*--check)|agent run)\b")
 PATIENT = re.compile(
-    r"^elf (status|why|task|tasks|agent list|alert list|dlq|kpi|plan|sql|logs|doctor|jobs|log tail)\b"
+    r"^elf (status|why|task(?! cancel| retry)|tasks|(agent|alert|dlq|remind) list|dlq show|kpi|plan|sql|logs|doctor)\b"
 )
+"""What only asks is asked again until it says what the page shows."""
 NEEDS_SHELL = re.compile(r"[|><$;&]")
 UP = "Ctrl-C ends the node and its workers in order."
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 class Step(NamedTuple):
@@ -65,15 +67,18 @@ class Session:
         self.place = folder
         self.names: dict[str, str] = {}
         self.heard: list[str] = []
-        self._lasting: list[tuple[subprocess.Popen[bytes], Path, Path]] = []
+        self._lasting: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._nodes: list[Path] = []
         self._there = set(folder.iterdir())
 
     def run(self, block: Block) -> None:
         """Run all commands of a block and compare what they say."""
         for step in steps(block):
-            command = step.command.replace(".venv/bin/elf", "elf")
-            for ours, theirs in self.names.items():
-                command = re.sub(rf"(?<!\w){re.escape(ours)}(?!\w)", theirs, command)
+            command = re.sub(
+                r"[\w./:-]+",
+                lambda word: self.names.get(word[0], word[0]),
+                step.command.replace(".venv/bin/elf", "elf"),
+            )
             where = f"{block.place}: {command}"
             if command.startswith("cd "):
                 self.place = (self.place / command.split()[1]).resolve()
@@ -96,7 +101,7 @@ class Session:
     def close(self) -> None:
         """End what was started, in order, and look that nothing is left."""
         self.place = self.top
-        for process, log, _ in reversed(self._lasting):
+        for process, log in reversed(self._lasting):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             code = process.wait(60)
@@ -105,22 +110,24 @@ class Session:
 
     def sweep(self) -> None:
         """End by force what a failed page left."""
-        for process, _, place in self._lasting:
+        for process, _ in self._lasting:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            if "node" in process.args[2:3]:
-                for keeper in place.rglob("keeper.json"):
-                    clear(keeper.parent)
+        for place in self._nodes:
+            for keeper in place.rglob("keeper.json"):
+                clear(keeper.parent)
         for path in set(self.top.iterdir()) - self._there:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def _last(self, command: str, shown: list[str], where: str) -> None:
         log = self.top / f"{os.getpid()}-{time.monotonic_ns()}.log"
         words = shlex.split(command, comments=True)[1:]
         with log.open("wb") as file:
             process = subprocess.Popen([*PROGRAM, *words], stdout=file, stderr=file, cwd=self.place)
-        self._lasting.append((process, log, self.place))
+        self._lasting.append((process, log))
+        if words[0] == "node":
+            self._nodes.append(self.place)
         deadline = time.monotonic() + PATIENCE_S
         until = [*shown, *([UP] if " node" in command and UP not in shown else [])]
         while missing := first_missing(until, said := log.read_text().splitlines()):
@@ -146,7 +153,8 @@ class Session:
     def _say(self, command: str) -> tuple[int, list[str]]:
         """Run a command, `elf` alone without a process of its own."""
         if command.startswith("elf ") and not NEEDS_SHELL.search(_unquoted(command)):
-            return call(shlex.split(command, comments=True)[1:], self.place)
+            words = shlex.split(command, comments=True)[1:]
+            return call([*words, *(["--wait-timeout", "90"] if "--wait" in words else [])], self.place)
         path = f"{self.top / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
@@ -167,9 +175,6 @@ def _unquoted(command: str) -> str:
 
 def call(words: list[str], place: Path) -> tuple[int, list[str]]:
     """Call the command line in this process, in a folder; exit code and lines of both its outputs."""
-    import contextlib
-    import io
-
     said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with contextlib.chdir(place), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = cli.main(words)
@@ -197,10 +202,10 @@ def project(folder: Path, forest: str) -> Path:
 
 def clear(run: Path) -> None:
     """Kill what a keeper keeps, and the keeper."""
-    with suppress(KeeperGone, OSError, json.JSONDecodeError):
+    with contextlib.suppress(KeeperGone, OSError, json.JSONDecodeError):
         keeper = Keeper.attach(run)
         for unit in keeper.units():
-            with suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(unit.pid, signal.SIGKILL)
         keeper.quit(force=True)
         keeper.close()

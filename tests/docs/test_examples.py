@@ -6,18 +6,17 @@ import gzip
 import json
 import re
 import shlex
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from actors.config_reader import read_forest
 from actors.simulator.scenario_file import read_scenario
 from tests.docs.pages import Block, blocks, pages
-from tests.docs.sessions import LASTING, Session, call, project, steps
+from tests.docs.sessions import Session, call, project, steps
+from tests.docs.shapes import first_missing
 from tests.faces.console import ROOT
 from tests.faces.test_help import ALL, options
 
@@ -28,7 +27,7 @@ PAGES = [
 SHOWN = [block for page in PAGES for block in blocks(page)]
 
 
-def of(*kinds: str) -> Any:
+def of(*kinds: str) -> pytest.MarkDecorator:
     """The blocks of these kinds, for parametrize."""
     found = [block for block in SHOWN if block.kind in kinds]
     return pytest.mark.parametrize("block", found, ids=[block.place for block in found])
@@ -45,6 +44,10 @@ def forest() -> str:
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, list[str]]]:
     """A reader after `make run`: the example forest runs in a copy of the project. And what the node said."""
     session = Session(project(tmp_path_factory.mktemp("tour"), forest()))
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    for name in ("ELF_LANG", "ELF_DATA", "ELF_NATS"):
+        monkeypatch.delenv(name, raising=False)
     try:
         start = "$ elf node --config examples/forest.toml"
         session.run(Block("make run", 0, "console", start))
@@ -52,8 +55,10 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, li
         session.close()
     finally:
         session.sweep()
+        monkeypatch.undo()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.kind == "console" for b in blocks(page))])
 def test_commands_do_what_the_page_shows(page: str, tour: tuple[Session, list[str]]) -> None:
     first, welcome = tour
@@ -76,8 +81,6 @@ def _started(block: Block, welcome: list[str], first: Session) -> Block:
     """A block without its `make run`, whose words are compared with those of the node that runs already."""
     if not block.text.startswith("$ make run"):
         return block
-    from tests.docs.shapes import first_missing
-
     shown = block.text.split("\n")[1:]
     assert first_missing(shown, welcome) == "", welcome
     first.learn(shown, welcome)
@@ -162,4 +165,4 @@ def test_queries_run(block: Block, tour: tuple[Session, list[str]]) -> None:
 def test_python_runs(block: Block) -> None:
     ast.parse(block.text)
     if not block.elsewhere:
-        exec(compile(block.text, block.place, "exec"), {"__name__": "shown"})  # noqa: S102
+        exec(compile(block.text, block.place, "exec"), {"__name__": "shown"})

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.docs.pages import KINDS, ROOT, anchors, blocks, headings, links, pages, prose
+from tests.docs.pages import KINDS, ROOT, anchors, blocks, headings, links, pages, prose, text_of
 
 TRANSLATED = [("README.md", "README.ja.md")] + [
     (f"docs/{page.removeprefix('docs/ja/')}", page) for page in pages() if page.startswith("docs/ja/")
@@ -19,9 +19,8 @@ def test_links_and_anchors_lead_somewhere(page: str) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (ROOT / page).parent.joinpath(path).resolve() if path else ROOT / page
-        if not target.exists():
-            lost.append(link)
-        elif anchor and anchor not in anchors(target.relative_to(ROOT).as_posix()):
+        known = target.exists() and (not anchor or anchor in anchors(target.relative_to(ROOT).as_posix()))
+        if not known:
             lost.append(link)
     assert lost == []
 
@@ -37,6 +36,11 @@ def test_every_page_can_be_found_from_the_index() -> None:
     named = {link.partition("#")[0] for link in links("docs/README.md")}
     there = {page.removeprefix("docs/") for page in pages() if page.startswith("docs/")} - {"README.md"}
     assert there - named == set()
+
+
+def test_the_map_names_every_folder() -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert {name for name in folders if f"`{name}/`" not in text_of("CONTRIBUTING.md")} == set()
 
 
 def test_pictures_are_small_and_used() -> None:

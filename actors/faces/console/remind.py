@@ -41,7 +41,7 @@ def list_(*, json: bool = False, where: WhereOption = HERE) -> int:
         note('no reminders; try elf remind add WORKER "17:00 - TEXT"')
         return Exit.FINE
     show_table(
-        ("NAME", "WORKER", "WHEN", "TEXT", "NEXT"),
+        ("name", "worker", "when", "text", "next"),
         [(row["name"], row["worker"], row["when"], row["text"], _next(row)) for row in rows],
     )
     return Exit.FINE
@@ -182,7 +182,7 @@ def jobs(*, json: bool = False, where: WhereOption = HERE) -> int:
         note("no jobs; try a [[job]] in forest.toml")
         return Exit.FINE
     show_table(
-        ("JOB", "EVERY", "KIND", "LAST", "ENDED", "TOOK", "FAILURES", "NEXT"),
+        ("job", "every", "kind", "last", "ended", "took", "failures", "next"),
         [
             (
                 row["name"],
