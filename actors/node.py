@@ -177,9 +177,7 @@ class Node:
         """Stop units by their sequence, write the last word, stop actors, server and keeper."""
         if self._fatal:
             self._manager.stopping(60.0)
-            _log.error(
-                "the node ends: %s; its workers live on, start it again to take them over", self._fatal
-            )
+            _log.error("the node ends: %s; its workers live on, the next start takes them over", self._fatal)
             self._stop_actors()
             return 1
         _log.info("ending on %s", self._ending)

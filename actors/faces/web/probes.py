@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from actors.faces.web.figures import registry_of
-from actors.faces.web.link import Link
+from actors.faces.link import Link
 from actors.place import ClientError
 from actors.vitals import Look
 
