@@ -60,14 +60,26 @@ def follow(client: httpx.Client, over: threading.Event) -> None:
                 client.get("/api/status").raise_for_status()
 
 
-def share(pid: int, seconds: float) -> float:
-    """Return how many percent of one core a process used meanwhile."""
-    process = psutil.Process(pid)
-    began, before = time.monotonic(), process.cpu_times()
+def share(node: RunningNode, seconds: float) -> tuple[float, float]:
+    """Return how many percent of one core the node used meanwhile, alone and with its keeper and nats-server."""
+    processes = [psutil.Process(pid) for pid in (node.process.pid, node.keeper, node.server)]
+    began, before = time.monotonic(), [spent(process) for process in processes]
     time.sleep(seconds)
-    after = process.cpu_times()
-    used = after.user + after.system - before.user - before.system
-    return 100 * used / (time.monotonic() - began)
+    used = [spent(process) - was for process, was in zip(processes, before, strict=True)]
+    took = time.monotonic() - began
+    return 100 * used[0] / took, 100 * sum(used) / took
+
+
+def spent(process: psutil.Process) -> float:
+    """Return the processor time of a process in seconds."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def rest(report: Report, when: str, node: RunningNode, seconds: float, goal: str = "") -> None:
+    """Say what the node uses while nothing happens."""
+    alone, three = share(node, seconds)
+    report.row(f"{when}: processor", alone, "%", goal=goal, with_keeper_and_server=three)
 
 
 def four_workers(report: Report, seconds: float) -> None:
@@ -75,12 +87,12 @@ def four_workers(report: Report, seconds: float) -> None:
     with workdir("idle") as folder, running(folder, forest() + WEB) as node:
         pid = node.process.pid
         time.sleep(20.0)
-        report.row("four workers, nobody looks: processor", share(pid, seconds), "%", goal="<= 2 %")
+        rest(report, "four workers, nobody looks", node, seconds, "<= 2 %")
         report.row("the same: memory", rss(pid), "MiB", goal="<= 120 MiB")
         with visitor(node) as client:
             load(client)
             time.sleep(2.0)
-            report.row("after the first page: processor", share(pid, seconds), "%", goal="<= 2 %")
+            rest(report, "after the first page", node, seconds, "<= 2 %")
             report.row("the same: memory", rss(pid), "MiB", goal="<= 120 MiB")
             _with_a_page_open(node, client, report, seconds)
             _scraped(client, pid, report)
@@ -97,7 +109,7 @@ def _with_a_page_open(node: RunningNode, client: httpx.Client, report: Report, s
     reader = threading.Thread(target=follow, args=(client, over), daemon=True)
     reader.start()
     time.sleep(2.0)
-    report.row("one page open: processor", share(node.process.pid, seconds), "%")
+    rest(report, "one page open", node, seconds)
     over.set()
     # It ends with the next message.
     reader.join(60.0)
@@ -105,14 +117,13 @@ def _with_a_page_open(node: RunningNode, client: httpx.Client, report: Report, s
 
 def _scraped(client: httpx.Client, pid: int, report: Report) -> None:
     process, took = psutil.Process(pid), []
-    began = process.cpu_times()
+    before = spent(process)
     for _ in range(20):
         start = time.monotonic()
         client.get("/metrics").raise_for_status()
         took.append(time.monotonic() - start)
-    ended = process.cpu_times()
-    each = (ended.user + ended.system - began.user - began.system) / 20
-    report.row("one scrape of /metrics: processor time", 1000 * each, "ms", median_ms=1000 * sorted(took)[10])
+    each = 1000 * (spent(process) - before) / 20
+    report.row("one scrape of /metrics: processor time", each, "ms", median_ms=1000 * sorted(took)[10])
 
 
 def _loads(client: httpx.Client, pid: int, report: Report, loads: int) -> None:
@@ -140,7 +151,7 @@ def many_workers(report: Report, seconds: float) -> None:
         )
         time.sleep(20.0)
         pid = node.process.pid
-        report.row("200 plain workers: processor", share(pid, seconds), "%", goal="<= 10 %")
+        rest(report, "200 plain workers", node, seconds, "<= 10 %")
         report.row("the same: memory", rss(pid), "MiB")
         with visitor(node) as client:
             _scraped(client, pid, report)
