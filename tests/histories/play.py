@@ -72,4 +72,8 @@ def played(story: Given) -> Forest:
 
 
 if __name__ == "__main__":
-    sys.exit(pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", *sys.argv[2:]], plugins=[Stories(Path(sys.argv[1]))]))
+    sys.exit(
+        pytest.main(
+            ["-q", "-n", "0", "-p", "no:cacheprovider", *sys.argv[2:]], plugins=[Stories(Path(sys.argv[1]))]
+        )
+    )
