@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -46,3 +47,12 @@ def log_as(form: LogFormat) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
             handler.setFormatter(formatter)
+    # What Python itself would say on standard error is a line like the others.
+    logging.captureWarnings(form == "json")
+    threading.excepthook = _thread_failed if form == "json" else threading.__excepthook__
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    name = failure.thread.name if failure.thread else "a thread"
+    problem = failure.exc_value
+    logging.getLogger("elf.node").error("%s failed: %r", name, problem, exc_info=problem)

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 
 import pytest
 
@@ -46,8 +47,16 @@ def test_the_form_changes_while_the_node_runs(capsys: pytest.CaptureFixture[str]
         for form in ("json", "text"):
             log_as("json" if form == "json" else "text")
             log.warning("said")
-        first, second = capsys.readouterr().err.splitlines()
+            if form == "json":
+                thread = threading.Thread(target=lambda: int("x"), name="elf-odd")
+                thread.start()
+                thread.join()
+        first, failed, second = capsys.readouterr().err.splitlines()
     finally:
+        log_as("text")
         root.removeHandler(handler)
     assert json.loads(first)["message"] == "said"
+    told = json.loads(failed)
+    assert told["message"].startswith("elf-odd failed: ValueError")
+    assert "Traceback" in told["error"]
     assert second.endswith(" W elf.test: said")
