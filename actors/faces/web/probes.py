@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actors.faces.web.figures import registry_of
 from actors.faces.link import Link
+from actors.faces.web.figures import registry_of
 from actors.place import ClientError
 from actors.vitals import Look
 
