@@ -48,7 +48,7 @@ def node(
 
     log_to_stderr(debug)
     # A watchdog that ends the node by SIGABRT leaves what every thread was at.
-    faulthandler.enable()
+    faulthandler.enable(2)  # whatever stands for sys.stderr just now
     try:
         code = run_node(config, where.data, where.nats, lambda *urls: _welcome(config, where.data, *urls))
     except ConfigErrors as problem:
