@@ -17,7 +17,7 @@ _INTERFACES = {
     "supervisorctl": "elf stands in its place; try elf status, elf worker restart NAME, elf logs NAME --follow",
     "rpcinterface": "elf answers with --json, and the server under ctl.*; try elf status --json",
     "ctlplugin": "there are no plugins; try elf status --json in a script",
-    "eventlistener": "what happens stands in the log; try [notify.NAME] with a command, or elf log --follow",
+    "eventlistener": "what happens stands in the log; try [notify.NAME] with a command, or elf log tail --follow",
     "fcgi-program": "no socket is opened for a worker; try [[worker]] with a program that opens its own",
 }
 _NODE = {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = "# elsewhere:"
 """The first line of a block that cannot run here says so to its reader, and why."""
-KINDS = {"console", "toml", "json", "sql", "python", "ini", "dockerfile", "text"}
+KINDS = {"console", "toml", "json", "sql", "python", "ini", "dockerfile", "yaml", "text"}
 
 _FENCE = re.compile(r"^```(\w*)$(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^# ([\w/.-]+\.\w+)$")

@@ -74,11 +74,7 @@ class Session:
     def run(self, block: Block) -> None:
         """Run all commands of a block and compare what they say."""
         for step in steps(block):
-            command = re.sub(
-                r"[\w./:-]+",
-                lambda word: self.names.get(word[0], word[0]),
-                step.command.replace(".venv/bin/elf", "elf"),
-            )
+            command = self._here(step.command.replace(".venv/bin/elf", "elf"))
             where = f"{block.place}: {command}"
             if command.startswith("cd "):
                 self.place = (self.place / command.split()[1]).resolve()
@@ -97,6 +93,15 @@ class Session:
     def learn(self, shown: list[str], said: list[str]) -> None:
         """Remember what the names of the page are here."""
         self.names.update(learnt(shown, said))
+
+    def _here(self, command: str) -> str:
+        """A command with the names of this run instead of the page's."""
+        known = "|".join(re.escape(name) for name in sorted(self.names, key=len, reverse=True))
+        return (
+            re.sub(rf"(?<!\w)({known})(?!\w)", lambda name: self.names[name[0]], command)
+            if known
+            else command
+        )
 
     def close(self) -> None:
         """End what was started, in order, and look that nothing is left."""

@@ -2,7 +2,7 @@
 
 import re
 
-_BARE = re.compile(r"[\[\](),;:'\"]")
+_AROUND = "[](),;:'\""
 _VALUE = re.compile(r"^(-|–|monitor|stepwise|full)$|^[(\"]*/|\d")
 
 
@@ -42,7 +42,7 @@ def learnt(shown: list[str], said: list[str]) -> dict[str, str]:
         if other is None:
             return names
         for here, there in zip(line.split(), other.split(), strict=False):
-            ours, theirs = _BARE.sub("", here), _BARE.sub("", there)
+            ours, theirs = here.strip(_AROUND).rstrip("/"), there.strip(_AROUND).rstrip("/")
             if len(ours) >= 4 and re.search(r"\d", ours) and ours != theirs:
                 names[ours] = theirs
     return names

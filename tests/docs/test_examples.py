@@ -51,6 +51,8 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, li
     try:
         start = "$ elf node --config examples/forest.toml"
         session.run(Block("make run", 0, "console", start))
+        page = next(line.split()[1] for line in session.heard if line.startswith("  dashboard "))
+        session.names["http://127.0.0.1:8787"] = page.rstrip("/")
         yield session, session.heard
         session.close()
     finally:
@@ -139,7 +141,7 @@ def test_configurations_are_valid_by_themselves_or_in_a_minimal_forest(block: Bl
 
 def project_like(folder: Path) -> Path:
     """A folder with what configurations name: an interpreter, working folders."""
-    for name in ("billing", "shop", ".venv/bin"):
+    for name in ("site", ".venv/bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / ".venv/bin/python").symlink_to("/usr/bin/env")
     return folder
