@@ -73,6 +73,7 @@ BOUNDS: dict[tuple[type[Struct], str], Meta] = {
     (Limits, "human_edit_s"): Meta(ge=0),
     (Limits, "learn_s"): _ABOVE_ZERO,
     (Limits, "cpu_s"): _ABOVE_ZERO,
+    (Limits, "cpu_percent"): _ABOVE_ZERO,
     (Limits, "host_cpu_percent"): _PERCENT,
     (Limits, "host_memory_percent"): _PERCENT,
     # Runners beat every five seconds, and an age below ten is never written down.

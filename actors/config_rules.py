@@ -17,6 +17,7 @@ from actors.config_lines import Path
 from actors.confinement import RLIMITS, cpu_base, too_high
 from actors.elves.distribution import PARAMETERS
 from actors.elves.distribution.parameters import problem
+from actors.elves.rules import RULES
 
 _WAYS = ("call", "exec", "command")
 _TASKS_ONLY = ("batch", "concurrency")
@@ -64,6 +65,12 @@ def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: M
     _numbers(forest, sheet)
     _parameters(forest, sheet)
     _web(forest, sheet)
+    for number, elf in enumerate(forest.elves):
+        known = RULES.get(elf.name, ())
+        for name in elf.rules if known else ():
+            if name not in known:
+                better = nearest(name, known) or f"one of {', '.join(known)}"
+                sheet.add(("elf", number, "rules", name), f"a rule of {elf.name}", name, better)
     check_indicators(forest, sheet)
 
 

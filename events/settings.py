@@ -62,6 +62,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     human_edit_s: float = 60.0
     learn_s: float = 86_400.0
     cpu_s: float = 60.0
+    cpu_percent: float = 90.0
     host_cpu_percent: float = 95.0
     host_memory_percent: float = 80.0
 

@@ -4,11 +4,9 @@ from msgspec import Struct
 
 from events.envelope import Recorded
 from events.observations import Sampled
+from events.settings import Limits
 from projections.units import Unit, Units
 
-# In tenths of a percent of one core.
-HIGH = 900
-LOW = 500
 # So many ticks make up what is usual; before, nothing is.
 KNOWN = 60
 _WEIGHT = 1 / 120
@@ -17,8 +15,8 @@ _WEIGHT = 1 / 120
 class Load(Struct):
     """One generation. `usual` is the mean of the ticks in which it was not high; times are forest microseconds.
 
-    `high_since` is when it began to use 90 % of a core and did not fall below since, `idle_since` when it did so
-    without a task at hand; 0 means not now.
+    `high_since` is when it began to use `limits.cpu_percent` of a core and did not fall below since, `idle_since` when
+    it did so without a task at hand; 0 means not now.
     """
 
     generation: int = 0
@@ -27,9 +25,9 @@ class Load(Struct):
     high_since: int = 0
     idle_since: int = 0
 
-    def see(self, cpu: int, busy: bool, now: int) -> None:
-        """Take what a tick says."""
-        if cpu < HIGH:
+    def see(self, cpu: int, busy: bool, high: float, now: int) -> None:
+        """Take what a tick says; `cpu` and `high` in tenths of a percent of one core."""
+        if cpu < high:
             self.ticks += 1
             self.usual += (cpu - self.usual) * max(_WEIGHT, 1 / self.ticks)
             self.high_since = self.idle_since = 0
@@ -48,7 +46,7 @@ class Loads(Struct):
         load = self.units.get(unit.name)
         return load if load and load.generation == unit.generation else Load(unit.generation)
 
-    def apply(self, event: Recorded, now: int, units: Units) -> None:
+    def apply(self, event: Recorded, now: int, units: Units, limits: Limits) -> None:
         """Fold one event. Call after the units have folded it."""
         if not isinstance(event.body, Sampled):
             return
@@ -59,4 +57,4 @@ class Loads(Struct):
             load = self.units.get(unit.name)
             if load is None or load.generation != unit.generation:
                 load = self.units[unit.name] = Load(unit.generation)
-            load.see(sample.cpu, sample.in_flight > 0, now)
+            load.see(sample.cpu, sample.in_flight > 0, 10 * limits.cpu_percent, now)

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
-from projections.loads import KNOWN, LOW, Loads
+from projections.loads import KNOWN, Loads
 from projections.units import SECOND, Unit, Units, worker_of
 
 # A worker that always computes is not abnormal: high is three times what is usual, too.
 _TIMES = 3.0
+# Calm again is who uses less than this part of what raised the alert.
+_CALM = 0.55
 
 
 def abnormal_cpu(loads: Loads, units: Units, view: View) -> Iterator[Draft]:
-    """Say which units use a whole core for `cpu_s` and should not, and which do so no more."""
+    """Say which units use most of a core for `cpu_s` and should not, and which do so no more."""
     for name in sorted(units.units):
         unit = units.units[name]
         if unit.alive or view.alerts.find("abnormal_cpu", name):
@@ -37,7 +39,9 @@ def _look(unit: Unit, loads: Loads, view: View) -> Iterator[Draft]:
             cause="abnormal_cpu",
             target=unit.name,
             high=unit.alive and (idle or unusual),
-            low=not unit.alive or cpu < LOW or (takes_tasks and busy),
+            low=not unit.alive
+            or cpu < _CALM * 10 * view.settings.limits.cpu_percent
+            or (takes_tasks and busy),
             reason="cpu_without_task" if idle else "cpu_unusual",
             text=f"{unit.name} uses {cpu / 10:.0f} % of a core for {(now - since) // SECOND if since else 0} s: {why}",
             calm=f"{unit.name} uses {cpu / 10:.0f} % of a core",

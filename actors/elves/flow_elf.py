@@ -66,7 +66,7 @@ class FlowElf:
             if state.look:
                 state.looked_at = now
         state.streams.apply(event, now, state.queues, state.units, view.settings)
-        state.loads.apply(event, now, state.units)
+        state.loads.apply(event, now, state.units, view.settings.limits)
 
     def decide(self, state: FlowState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""

@@ -99,6 +99,7 @@ def test_a_rule_may_be_kept_from_acting_and_be_let_loose_again(elf: Elf) -> None
     elf("mode", "healing.stopped", "file")
     until(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "S", "the process to go on")
     assert elf.no(2, "mode", "heeling", "act") == "expected an elf, got 'heeling'; try healing"
+    assert elf.no(2, "mode", "healing.leek", "act") == "expected a rule of healing, got 'leek'; try leak"
 
 
 def test_an_alert_is_acknowledged_and_silenced(elf: Elf) -> None:

@@ -83,3 +83,10 @@ def leave_zombies(task):
     """Start children and never wait for them."""
     for _ in range(task["payload"]):
         _KEPT.append(subprocess.Popen([sys.executable, "-c", ""]))
+
+
+def leave_spinning(task):
+    """Let processes compute for nothing behind the task's back, as long as a file is there."""
+    program = "import os, sys\nwhile os.path.exists(sys.argv[1]): pass"
+    for _ in range(2):
+        _KEPT.append(subprocess.Popen([sys.executable, "-I", "-S", "-c", program, task["payload"]]))

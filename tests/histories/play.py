@@ -39,7 +39,7 @@ class Stories:
             self._told.append(story)
             begin(story, *given, **named)
 
-        Given.__init__ = noticed  # type: ignore[method-assign]
+        Given.__init__ = noticed  # type: ignore[assignment, method-assign]
         try:
             return (yield)
         finally:
@@ -72,8 +72,5 @@ def played(story: Given) -> Forest:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        pytest.main(
-            ["-q", "-n", "0", "-p", "no:cacheprovider", *sys.argv[2:]], plugins=[Stories(Path(sys.argv[1]))]
-        )
-    )
+    stories = Stories(Path(sys.argv[1]))
+    sys.exit(pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", *sys.argv[2:]], plugins=[stories]))

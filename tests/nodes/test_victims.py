@@ -5,6 +5,7 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
+from actors.audit import replay
 from events.decisions import ContinueUnit, Decided, RestartUnit
 from events.observations import EvidenceTaken, Sampled, WorkerReady
 from events.outcomes import EffectVerified, WorkerStarted
@@ -107,3 +108,21 @@ async def test_idle_and_resting_workers_are_left_alone(tmp_path: Path) -> None:
         assert not [body for _, body in node.all(Decided) if isinstance(body.action, RestartUnit)]
         assert not evidence(node, "work")
         assert all(look.looks[0].wait == "sleep" for look in evidence(node, "sleeping"))
+
+
+async def test_a_worker_that_computes_without_a_task_is_said_until_it_calms_down(tmp_path: Path) -> None:
+    names = ("leave_spinning",)
+    toml = forest(names).replace("[limits]\n", "[limits]\ncpu_s = 0.5\ncpu_percent = 15\n")
+    async with real_node(tmp_path, toml, sample_s=1.0) as node:
+        await node.saw(WorkerReady, unit="leave_spinning", seconds=60)
+        gate = tmp_path / "gate"
+        gate.touch()
+        await node.submit("leave_spinning", [("t", str(gate))])
+        await node.saw(TaskFinished, task="t")
+        decision, why = await node.decided("cpu", "leave_spinning", seconds=90)
+        assert why.reason == "cpu_without_task"
+        assert why.inputs["cpu_percent"] >= 15
+        assert [alert["cause"] for alert in (await node.status())["alerts"]] == ["abnormal_cpu"]
+        gate.unlink()
+        await node.decided("cpu", "leave_spinning", decision.position, reason="calm")
+        assert replay(lambda: iter([node.events])).divergences == []

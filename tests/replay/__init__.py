@@ -13,7 +13,7 @@ from events.envelope import Recorded
 from events.event import Event
 from events.log import Entry, Expect, MemoryLog, entry, envelope
 from events.observations import LeaseTaken, NodeStarted, QueueSample, Sampled, UnitSample, WorkerExited
-from events.outcomes import EffectVerified, WorkerStarted, WorkerStartOrdered
+from events.outcomes import EffectFailed, EffectVerified, WorkerStarted, WorkerStartOrdered
 from events.settings import (
     ElfSettings,
     QueueSettings,
@@ -101,6 +101,11 @@ class Forest:
             if isinstance(body, Decided) and body.mode == "act" and event.id not in settled:
                 self._carry_out(event, body)
         self.land()
+
+    def fail(self, decision: str, target: str, error: str) -> None:
+        """Let an act fail."""
+        self._append(EffectFailed(decision=decision, target=target, error=error), cause=decision)
+        self._settle()
 
     def _carry_out(self, event: Recorded, decided: Decided) -> None:
         unit = decided.target

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from actors.client import Client
+from actors.elves.rules import RULES
 from actors.faces.console.failure import Exit, Failure, closest
 from actors.faces.console.moments import delay_s
 from actors.faces.console.options import HERE, Language, Where, WhereOption, language
@@ -45,8 +46,8 @@ def mode(
     name, dot, rule = elf.partition(".")
     if name not in ELVES:
         raise Failure(f"expected an elf, got {name!r}; {closest(name, sorted(ELVES))}")
-    if dot:
-        _token(rule, "a rule")
+    if dot and rule not in RULES[name]:
+        raise Failure(f"expected a rule of {name}, got {rule!r}; {closest(rule, sorted(RULES[name]))}")
     position = _send(ModeSet(elf=name, rule=rule, mode=how, reason=reason), where)
     if json:
         show_json({"elf": name, "rule": rule, "mode": how, "position": position})
