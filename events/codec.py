@@ -96,7 +96,7 @@ def _recorded(position: int, subject: str, wire: _Wire, data: bytes) -> Recorded
     source = wire.source
     # What `objection` would say first of nearly every event: asked here, it costs no call.
     if (not subject.startswith(f"log.{source}.") or source.startswith("agent.")) and (
-        why := objection(subject, source, body)
+        why := objection(subject, source, wire.body)
     ):
         body = Malformed(why)
     return Recorded(position, subject, wire.id, wire.time, source, wire.cause, wire.correlation, body, data)
