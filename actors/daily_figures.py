@@ -82,7 +82,8 @@ GROUP BY ALL ORDER BY n DESC, a.elf, rule
 """
 _OUTAGES = """
 SELECT r.agent, r.down, r.recovered, r.took_s FROM recoveries r, days d
-WHERE d.day = CAST(? AS DATE) AND epoch_us(r.down) < d.stop AND (r.recovered IS NULL OR epoch_us(r.recovered) >= d.start)
+WHERE d.day = CAST(? AS DATE) AND epoch_us(r.down) < d.stop
+      AND (r.recovered IS NULL OR epoch_us(r.recovered) >= d.start)
 ORDER BY r.down
 """
 _JOBS = """
