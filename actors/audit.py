@@ -169,7 +169,8 @@ class _Auditor:
         trigger, self._waiting = self._waiting, 0
         key = (self._policy.name, self._mind.view.timeline.epoch, as_of)
         recorded = self._index.batches.get(key, [])
-        self._seen.add(key)
+        if recorded:
+            self._seen.add(key)
         try:
             replayed = deliberate(self._policy, self._mind, trigger)
         except ImpureAccess as problem:
