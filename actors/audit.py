@@ -126,6 +126,7 @@ class _Auditor:
         self._mind = new_mind(policy)
         self._waiting = 0
         self._in_flight_until = 0
+        self._looks: dict[type, bool] = {}
         self._seen: set[tuple[str, int, int]] = set()
         self._absences = index.absences.get(policy.name, ())
         self._checkpoints = {
@@ -135,16 +136,20 @@ class _Auditor:
     def take(self, event: Recorded) -> None:
         """Fold one event and ask the policy if the elf must have looked up here."""
         fold(self._policy, self._mind, event)
-        if type(event.body) is LeaseTaken:
+        kind = type(event.body)
+        if kind is LeaseTaken:
             self._waiting = self._in_flight_until = 0
-        if (is_trigger(self._policy, event) or self._resumes(event)) and self._deciding(event):
+        looks = self._looks.get(kind)
+        if looks is None:
+            looks = self._looks[kind] = is_trigger(self._policy, event)
+        if (looks or (kind is DeciderResumed and self._resumes(event))) and self._deciding(event):
             self._waiting = event.position
         if self._absences and self._away(event.position):
             # What it was waiting for ended with it.
             self._waiting = 0
         if self._waiting and event.position >= self._in_flight_until:
             self._ask(event.position)
-        if event.position in self._checkpoints:
+        if self._checkpoints and event.position in self._checkpoints:
             self._compare_state(event.position, self._checkpoints[event.position])
 
     def _resumes(self, event: Recorded) -> bool:
@@ -158,13 +163,14 @@ class _Auditor:
         return not self._away(event.position)
 
     def _away(self, position: int) -> bool:
-        return any(after < position < back for after, back in self._absences)
+        return bool(self._absences) and any(after < position < back for after, back in self._absences)
 
     def _ask(self, as_of: int) -> None:
         trigger, self._waiting = self._waiting, 0
         key = (self._policy.name, self._mind.view.timeline.epoch, as_of)
         recorded = self._index.batches.get(key, [])
-        self._seen.add(key)
+        if recorded:
+            self._seen.add(key)
         try:
             replayed = deliberate(self._policy, self._mind, trigger)
         except ImpureAccess as problem:

@@ -80,7 +80,12 @@ SELECT a.elf, a.kind AS rule, a.choice, count(*) AS n, count(*) FILTER (a.outcom
 FROM acts a LEFT JOIN struck s ON s.seq = a.seq LEFT JOIN spared p ON p.seq = a.seq
 GROUP BY ALL ORDER BY n DESC, a.elf, rule
 """
-_OUTAGES = "SELECT agent, down, recovered, took_s FROM recoveries WHERE day = CAST(? AS DATE) ORDER BY down"
+_OUTAGES = """
+SELECT r.agent, r.down, r.recovered, r.took_s FROM recoveries r, days d
+WHERE d.day = CAST(? AS DATE) AND epoch_us(r.down) < d.stop
+      AND (r.recovered IS NULL OR epoch_us(r.recovered) >= d.start)
+ORDER BY r.down
+"""
 _JOBS = """
 SELECT job, kind, count(*) AS runs, count(*) FILTER (NOT ok) AS bad, arg_max(tail, seq) FILTER (NOT ok) AS tail
 FROM job_runs WHERE day = CAST(? AS DATE) GROUP BY ALL ORDER BY job

@@ -2,80 +2,92 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
+from actors.daily_words import FINE, INDICATORS, SAVED, Say, words
 from events.analyses import Advice
 
 _BAR = 30
+_TYPES = 12
+"""So many types of tasks have a line of their own."""
 
 
-def page(found: dict[str, Any], recommended: Sequence[Advice], position: int) -> str:
-    """Return the whole page."""
-    compared = found["compared"]
-    as_of = (
-        f"As of position {position} of the log. Compared with {compared['before']}, the day before, and"
-        f" {compared['weekday']}, the same weekday."
-    )
+def page(found: dict[str, Any], recommended: Sequence[Advice], position: int, lang: str = "en") -> str:
+    """Return the whole page, in English or Japanese (`ja`)."""
+    say, compared = words(lang), found["compared"]
+    as_of = say("As of position {} of the log. Compared with {}, the day before, and {}, the same weekday.")
     parts = [
-        f"# Daily analysis, {found['day']}",
-        as_of,
-        "## Indicators",
-        _indicators(found["performance_impact"]["indicators"]),
-        "## Load distribution",
-        *_load(found["load_distribution"]),
-        "## Performance impact",
-        *_performance(found["performance_impact"]),
-        "## Failure prevention",
-        *_prevention(found["failure_prevention"]),
-        "## Recommendations",
-        _recommendations(recommended),
+        "# " + say("Daily analysis, {}").format(found["day"]),
+        as_of.format(position, compared["before"], compared["weekday"]),
+        "## " + say("Indicators"),
+        _indicators(found["performance_impact"]["indicators"], say, lang),
+        "## " + say("Load distribution"),
+        *_load(found["load_distribution"], say),
+        "## " + say("Performance impact"),
+        *_performance(found["performance_impact"], say),
+        "## " + say("Failure prevention"),
+        *_prevention(found["failure_prevention"], say),
+        "## " + say("Recommendations"),
+        _recommendations(recommended, say),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _indicators(rows: Iterable[dict[str, Any]]) -> str:
+def _indicators(rows: Iterable[dict[str, Any]], say: Say, lang: str) -> str:
     cells = [
         [
-            row["name"],
+            INDICATORS.get(row["name"], row["name"]) if lang == "ja" else row["name"],
             _value(row["value"], row["unit"]),
             f"{row['sense']} {_value(row['target'], row['unit'])}",
-            {True: "met", False: "**missed**", None: "no data"}[row["met"]],
+            say({True: "met", False: "**missed**", None: "no data"}[row["met"]]),
             str(row["n"]),
             _value(row["before"], row["unit"]),
             _value(row["weekday"], row["unit"]),
         ]
         for row in rows
     ]
-    return _table(["indicator", "value", "target", "", "n", "day before", "same weekday"], cells)
+    return _table(["indicator", "value", "target", "", "n", "day before", "same weekday"], cells, say)
 
 
-def _load(load: dict[str, Any]) -> list[str]:
+def _load(load: dict[str, Any], say: Say) -> list[str]:
     units = load["units"]
     parts = [
         _table(
             ["", "name", "done", "failed", "busy", "mean"],
             [
-                [row["role"], row["unit"], row["done"], row["failed"], _s(row["busy_s"]), _s(row["mean_s"])]
+                [
+                    say(row["role"]),
+                    row["unit"],
+                    row["done"],
+                    row["failed"],
+                    _s(row["busy_s"]),
+                    _s(row["mean_s"]),
+                ]
                 for row in units
             ],
+            say,
         ),
-        _pie("Share of work (seconds)", [(row["unit"], row["busy_s"] or 0.0) for row in units]),
+        _pie(say("Share of work (minutes)"), [(row["unit"], (row["busy_s"] or 0.0) / 60) for row in units]),
     ]
     if load["agents"]:
         bars = [(row["agent"], row["load"] or 0.0) for row in load["agents"]]
-        parts += ["Busy time of agents in percent of the time that they were there:", _bars(bars, "%")]
+        parts += [
+            say("Busy time of agents in percent of the time that they were there:"),
+            _bars(bars, "%"),
+        ]
     if load["hours"]:
         done = {row["hour"]: row["done"] for row in load["hours"]}
         parts += [
-            "Tasks done by hour:",
+            say("Tasks done by hour:"),
             _bars([(f"{hour:02}", float(done.get(hour, 0))) for hour in range(24)], ""),
         ]
-    return [part for part in parts if part] or ["Nothing ended on this day."]
+    return [part for part in parts if part] or [say("Nothing ended on this day.")]
 
 
-def _performance(performance: dict[str, Any]) -> list[str]:
+def _performance(performance: dict[str, Any], say: Say) -> list[str]:
     names = {"day": "this day", "before": "the day before", "weekday": "same weekday"}
     response = [
-        [text, row["done"], _s(row["p50_s"]), _s(row["p95_s"]), _s(row["p99_s"])]
+        [say(text), row["done"], _s(row["p50_s"]), _s(row["p95_s"]), _s(row["p99_s"])]
         for name, text in names.items()
         for row in [performance["response"][name]]
     ]
@@ -89,20 +101,26 @@ def _performance(performance: dict[str, Any]) -> list[str]:
             _s(row["response_s"]),
             _s(row["p95_s"]),
         ]
-        for row in performance["types"]
+        for row in performance["types"][:_TYPES]
     ]
-    errors = [[row["n"], row["queue"], row["failure"] or "-", row["error"]] for row in performance["errors"]]
+    more = len(performance["types"]) - len(types)
+    counted: dict[tuple[str, str, str], int] = {}
+    for row in performance["errors"]:
+        key = (row["queue"], row["failure"] or "-", row["error"])
+        counted[key] = counted.get(key, 0) + row["n"]
+    errors = [[n, *key] for key, n in sorted(counted.items(), key=lambda item: -item[1])]
     return [
-        "Submission to end:",
-        _table(["", "done", "p50", "p95", "p99"], response),
-        _table(["queue", "type", "done", "failed", "dead", "mean response", "p95"], types),
-        _table(["times", "queue", "failure", "error"], errors),
+        say("Submission to end:"),
+        _table(["", "done", "p50", "p95", "p99"], response, say),
+        _table(["queue", "type", "done", "failed", "dead", "mean response", "p95"], types, say),
+        say("and {} other types").format(more) if more else "",
+        _table(["times", "queue", "failure", "error"], errors, say),
     ]
 
 
-def _prevention(prevention: dict[str, Any]) -> list[str]:
+def _prevention(prevention: dict[str, Any], say: Say) -> list[str]:
     verdicts = prevention["forecasts"]
-    said = ", ".join(f"{verdict} {number}" for verdict, number in verdicts.items())
+    said = ", ".join(f"{say(verdict)} {number}" for verdict, number in verdicts.items())
     alerts = [
         [row["cause"], row["opened"], row["closed"], row["targets"], _s(row["open_s"])]
         for row in prevention["alerts"]
@@ -122,35 +140,38 @@ def _prevention(prevention: dict[str, Any]) -> list[str]:
         for row in prevention["interventions"]
     ]
     outages = [
-        [row["agent"], row["down"], row["recovered"] or "still down", _s(row["took_s"])]
+        [
+            row["agent"],
+            _minute(row["down"]),
+            _minute(row["recovered"]) if row["recovered"] else say("still down"),
+            _s(row["took_s"]),
+        ]
         for row in prevention["outages"]
     ]
     jobs = [[row["job"], row["kind"], row["runs"], row["bad"]] for row in prevention["jobs"]]
     return [
-        f"Forecasts of overloads: {said}.",
-        _table(["alert", "opened", "closed", "targets", "open for"], alerts),
-        _table(["rule", "act", "times", "verified", "failed", "took", "mana", "saved", "cost"], acts),
-        "Saved: from a moved task's end to the return of the agent that had it. Cost: work in hand that an act struck."
-        if acts
-        else "Nobody intervened.",
-        _table(["agent", "down", "recovered", "for"], outages),
-        _table(["job", "kind", "runs", "bad"], jobs),
+        say("Forecasts of overloads: {}.").format(said),
+        _table(["alert", "opened", "closed", "targets", "open for"], alerts, say),
+        _table(["rule", "act", "times", "verified", "failed", "took", "mana", "saved", "cost"], acts, say),
+        say(SAVED if acts else "Nobody intervened."),
+        _table(["agent", "down (UTC)", "recovered", "for"], outages, say),
+        _table(["job", "kind", "runs", "bad"], jobs, say),
     ]
 
 
-def _recommendations(recommended: Sequence[Advice]) -> str:
+def _recommendations(recommended: Sequence[Advice], say: Say) -> str:
     if not recommended:
-        return "Nothing stands out: every indicator with data meets its target."
+        return say(FINE)
     return "\n".join(
         f"{number}. **{item.target}**: {item.text}\n\n   `{item.sql}`"
         for number, item in enumerate(recommended, 1)
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[object]], say: Say) -> str:
     if not rows:
         return ""
-    lines = [heads, ["---"] * len(heads), *rows]
+    lines = [[say(head) for head in heads], ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
@@ -160,19 +181,28 @@ def _cell(value: object) -> str:
 
 def _bars(rows: Sequence[tuple[str, float]], unit: str) -> str:
     most = max((value for _, value in rows), default=0.0) or 1.0
-    width = max(len(name) for name, _ in rows)
+    width = max(_width(name) for name, _ in rows)
     lines = [
-        f"{name:<{width}}  {'█' * round(_BAR * value / most):<{_BAR}} {value:,.0f} {unit}".rstrip()
+        f"{name}{' ' * (width - _width(name))}  {'█' * round(_BAR * value / most):<{_BAR}} {value:,.0f} {unit}".rstrip()
         for name, value in rows
     ]
     return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal gives a text."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _pie(title: str, rows: Sequence[tuple[str, float]]) -> str:
     kept = [(name, value) for name, value in rows if value > 0]
     if not kept:
         return ""
-    slices = "\n".join(f'    "{name}" : {value:.3f}' for name, value in kept)
+    slices = "\n".join(f'    "{name}" : {value:.1f}' for name, value in kept)
     return f"```mermaid\npie title {title}\n{slices}\n```"
 
 

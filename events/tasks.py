@@ -178,3 +178,5 @@ TaskEvent = (
     | TaskMoved
     | ResultSalvaged
 )
+OF_TASKS = frozenset(TaskEvent.__args__)
+"""Most of a log: folds that have nothing to do with tasks need not look at these."""

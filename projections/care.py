@@ -8,7 +8,7 @@ from events.envelope import Recorded
 from events.observations import LeaseTaken, Sampled
 from events.outcomes import EffectFailed, EffectVerified
 from events.settings import Settings
-from events.tasks import TaskEvent
+from events.tasks import OF_TASKS
 from projections.agent_tasks import AgentTasks, End
 from projections.agents import Agent, Agents
 from projections.brake import Brake
@@ -17,7 +17,6 @@ from projections.units import SECOND
 _GAPS = 16
 # However uneven an agent's beats, it is suspect after this many times the usual wait.
 _PATIENCE = 1.5
-_OF_TASKS = frozenset(TaskEvent.__args__)
 
 
 class Trial(Struct):
@@ -84,14 +83,15 @@ class Care(Struct):
     def apply(self, event: Recorded, now: int, epoch: int, settings: Settings) -> None:
         """Fold one event."""
         body = event.body
-        states = {}
-        if isinstance(body, Decided) and isinstance(body.action, MarkAgent):
-            states = {name: agent.state for name, agent in self.agents.agents.items()}
-        if type(body) not in _OF_TASKS:
-            self.agents.apply(event, now, epoch)
         end = self.tasks.apply(event, epoch)
         if end:
             self._ended(end)
+        if type(body) in OF_TASKS:
+            return
+        states = {}
+        if isinstance(body, Decided) and isinstance(body.action, MarkAgent):
+            states = {name: agent.state for name, agent in self.agents.agents.items()}
+        self.agents.apply(event, now, epoch)
         match body:
             case LeaseTaken():
                 self.epoch_at = self.tick_at = now

@@ -15,6 +15,7 @@ from actors.elves.forecast_trials import LEAD, RUN
 from events.decisions import Abstain, AssignTask, ClearAlert, Decided, RaiseAlert, ScoreAlert
 from events.envelope import Recorded
 from events.observations import Sampled
+from events.tasks import OF_TASKS
 from events.zones import Zone, offset_at
 from projections.dispatch import Dispatch
 from projections.units import SECOND
@@ -75,6 +76,9 @@ def fold(state: ForesightState, event: Recorded, view: View) -> None:
     """Take one event."""
     timeline = view.timeline
     body = event.body
+    if type(body) in OF_TASKS:
+        state.dispatch.apply(event, timeline.now, timeline.epoch, view.settings)
+        return
     match body:
         case Decided(action=AssignTask(agent=agent, previous=previous)) if previous and previous != agent:
             _relieve(state, previous)

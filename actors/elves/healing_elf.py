@@ -31,6 +31,7 @@ from events.event import Event
 from events.observations import EvidenceTaken, IntentSet, Sampled, ScaleSet, WorkerExited, WorkerReady
 from events.outcomes import EffectFailed, EffectVerified, WorkerStarted
 from events.settings import RestartSettings, SettingsAdopted
+from events.tasks import OF_TASKS
 from projections.ailments import Ailments
 from projections.care import Care
 from projections.health import Health
@@ -98,6 +99,9 @@ class HealingElf:
     def fold(self, state: HealingState, event: Recorded, view: View) -> None:
         """See `Policy.fold`."""
         state.units.apply(event, view.timeline.now, view.settings)
+        if type(event.body) in OF_TASKS:
+            self._fold_task(state, event, view)
+            return
         state.health.apply(event, view.timeline.now, state.units, view.settings)
         state.ailments.apply(event, view.timeline.now, state.units, view.settings)
         state.leaks.apply(event, view.timeline.now, state.units, view.settings)
@@ -114,6 +118,14 @@ class HealingElf:
                 state.scaled_at = 0
             case _:
                 return
+
+    def _fold_task(self, state: HealingState, event: Recorded, view: View) -> None:
+        """Take what is said of a task: most of the log, and the signs of units do not change by it."""
+        now, epoch = view.timeline.now, view.timeline.epoch
+        state.ailments.queues.apply(event, now, view.settings)
+        state.leaks.growth.closed.clear()
+        state.managed.position = event.position
+        state.care.apply(event, now, epoch, view.settings)
 
     def decide(self, state: HealingState, view: View) -> Sequence[Draft]:
         """See `Policy.decide`."""

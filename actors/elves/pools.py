@@ -22,6 +22,7 @@ from events.decisions import ClearAlert, Decided, RaiseAlert, ScalePool
 from events.envelope import Recorded
 from events.observations import HostSample, Sampled
 from events.settings import WorkerSettings
+from events.tasks import OF_TASKS
 from events.zones import Zone, offset_at
 from projections.custody import Custody
 from projections.pace import Paces
@@ -53,12 +54,14 @@ def blank() -> PoolsState:
 def fold(state: PoolsState, event: Recorded, view: View) -> None:
     """Take one event."""
     now = view.timeline.now
-    _remember(state, event, view)
+    of_task = type(event.body) in OF_TASKS
+    if not of_task:
+        _remember(state, event, view)
     state.units.apply(event, now, view.settings)
     state.queues.apply(event, now, view.settings)
     state.custody.apply(event)
     state.paces.apply(event, now)
-    if isinstance(event.body, Sampled):
+    if not of_task and isinstance(event.body, Sampled):
         state.host = event.body.host or state.host
         for sample in event.body.queues:
             state.known[sample.queue] = now

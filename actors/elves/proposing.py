@@ -18,7 +18,7 @@ from events.decisions import Abstain, Decided, Propose
 from events.envelope import Recorded
 from events.observations import Sampled
 from events.proposals import ProposalApproved, ProposalRejected
-from events.tasks import TaskEvent
+from events.tasks import OF_TASKS
 from events.zones import Zone
 from projections.hours import Hours, slot_of, zone_of
 from projections.peaks import Peak, Peaks
@@ -68,7 +68,7 @@ def fold(state: ProposingState, event: Recorded, view: View) -> None:
     """Take one event."""
     now, settings, body = view.timeline.now, view.settings, event.body
     state.hours.apply(event, now, settings)
-    if isinstance(body, TaskEvent):
+    if type(body) in OF_TASKS:
         # Most of the log: units and queues matter here only for how many there are and whether work waits.
         state.workbook.apply(event, now, state.units, settings)
         state.yields.apply(event, now, state.units, state.queues, settings)

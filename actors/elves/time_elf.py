@@ -17,6 +17,7 @@ from events.observations import Sampled
 from events.outcomes import EffectFailed, EffectVerified
 from events.reminders import ReminderAdded, ReminderRemoved
 from events.settings import SettingsAdopted
+from events.tasks import OF_TASKS
 from projections.drift import Drifts
 from projections.gauges import Gauges
 from projections.hours import HOUR, Hours
@@ -68,6 +69,8 @@ class TimeElf:
         state.units.apply(event, now, view.settings)
         state.hours.apply(event, now, view.settings)
         state.drifts.apply(event, now)
+        if type(body) in OF_TASKS:
+            return
         ours = isinstance(body, Decided) and body.elf == self.name and body.epoch == view.timeline.epoch
         if isinstance(body, Decided):
             if not ours:

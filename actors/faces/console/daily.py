@@ -12,7 +12,7 @@ from actors.daily_figures import figures, has_data, span
 from actors.daily_page import page
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.kpi import day_of
-from actors.faces.console.options import HERE, Where, WhereOption
+from actors.faces.console.options import HERE, Language, Where, WhereOption, language
 from actors.faces.console.output import note, show_json
 from actors.faces.console.reading import Reading
 from actors.place import NodeUnreachable
@@ -27,6 +27,7 @@ def daily(
     day: str = "",
     out: Path | None = None,
     json: bool = False,
+    lang: Language | None = None,
     where: WhereOption = HERE,
 ) -> int:
     """Analyse a day: load distribution, performance impact, failure prevention, recommendations with their evidence.
@@ -40,6 +41,8 @@ def daily(
     json
         {"day", "position", "compared", "load_distribution", "performance_impact", "failure_prevention",
         "recommendations", "event"}
+    lang
+        en or ja, of the page; what goes to the log is in English.
     """
     wanted = day_of(day)
     with Reading(where.place()) as reading:
@@ -74,7 +77,8 @@ def daily(
     if json:
         show_json({"position": position, **found, "recommendations": recommended, "event": event})
         return Exit.FINE
-    text = page(found, recommended, position)
+    spoken = language(lang)
+    text = page(found, advice(found, spoken) if spoken == "ja" else recommended, position, spoken)
     if out is None:
         print(text, end="")
     else:

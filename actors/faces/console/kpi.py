@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from actors.daily_words import INDICATORS
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import note, show_json, show_table
@@ -16,16 +17,6 @@ _ROWS = """
 SELECT day, name, value, target, met, n, unit, sense FROM kpi_rolling
 WHERE day = coalesce(TRY_CAST(? AS DATE), (SELECT max(day) FROM days)) AND days = ? ORDER BY place
 """
-_NAMES = {
-    "completion_rate": "作業完了率",
-    "response_s": "平均応答時間",
-    "error_rate": "エラー率",
-    "type_safety": "型安全性",
-    "load_spread": "負荷均等性",
-    "single_point_share": "単一障害点リスク",
-    "recovery_s": "復旧時間",
-    "alert_precision": "予防的アラート精度",
-}
 _WORDS = {
     "en": ("indicator", "value", "target", "met", "n", "yes", "no", "no data"),
     "ja": ("指標", "値", "目標", "達成", "件数", "はい", "いいえ", "データなし"),
@@ -94,7 +85,7 @@ def _show(rows: list[dict[str, Any]], lang: Language) -> None:
     yes, no, none = words[5:]
     lines = [
         [
-            _NAMES.get(row["name"], row["name"]) if lang == "ja" else row["name"],
+            INDICATORS.get(row["name"], row["name"]) if lang == "ja" else row["name"],
             none if row["value"] is None else spell(row["value"], row["unit"]),
             f"{row['sense']} {spell(row['target'], row['unit'])}",
             none if row["met"] is None else yes if row["met"] else no,
