@@ -139,7 +139,7 @@ def test_the_example_s_agent_does_a_task_by_its_type_and_names_the_fault_of_a_ba
     design = json.loads(run("design", {"path": "examples/handlers/simple_task.py"}).stdout)
     assert design["about"] == "Counts, measures and hashes files."
     assert {item["name"].partition("(")[0] for item in design["public"]} == {"hash_files", "sha256"}
-    assert json.loads(run("infrastructure", {"folder": "nats", "pattern": "*.conf"}).stdout)["count"] == 1
+    assert json.loads(run("infrastructure", {"folder": "nats", "pattern": "*.conf"}).stdout)["files"] == 1
     wrong = run("design", {"path": "../elsewhere.py"})
     assert wrong.returncode == 1
     assert "expected a path inside the working folder" in wrong.stderr
