@@ -16,8 +16,8 @@ CLOCKS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
 STANDALONE = ("actors/keeper.py", "actors/handler_host.py", "actors/group_entry.py", "actors/single_entry.py")
 VAGUE = {"base", "common", "helpers", "misc", "utils"}
 PROJECT = set(
-    ".ci .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.ja.md README.md __main__.py actors bench cli.py"
-    " docs events examples nats projections pyproject.toml requirements tests".split()
+    ".ci .gitignore CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.ja.md README.md __main__.py actors bench"
+    " cli.py docs events examples nats projections pyproject.toml requirements tests".split()
 )
 MADE = set(
     ".git .hypothesis .idea .mypy_cache .pytest_cache .ruff_cache .venv .vscode __pycache__ build data dist"
