@@ -1,14 +1,15 @@
 """Leaks of file descriptors and threads: what a worker holds when it holds the least only ever grows.
 
 Over 60 to 90 minutes of least values (twelve to eighteen of `limits.leak_slot_s`, after the first four as warm-up):
-Mann-Kendall with z >= 3.5, doubled and 20 more at least, three times in a row. People are told, and a restart at a task
-edge is advised; `elf approve` follows it.
+Mann-Kendall with z >= 3.5, doubled and 20 more at least, three times in a row. What was found stands until half of it
+is given back. People are told, and a restart at a task edge is advised; `elf approve` follows it.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
@@ -65,12 +66,15 @@ class Handles(Struct):
 def _look(rises: Rises, name: str) -> None:
     """Look at a unit whose slot has just closed."""
     memory = rises.growth.units[name]
+    known, least = rises.found.pop(name, None), memory.points[-1].low
+    if known and known.generation == memory.generation and 2 * least > known.before + known.now:
+        # What was found stands until half of it is given back, however slowly it still grows.
+        rises.found[name] = replace(known, now=max(known.now, int(least)))
+        return
     rise = grown(memory)
     rises.row[name] = rises.row.get(name, 0) + 1 if rise else 0
     if rise and rises.row[name] >= ROW:
         rises.found[name] = rise
-    elif not rise:
-        rises.found.pop(name, None)
 
 
 def grown(memory: Memory) -> Rise | None:

@@ -132,3 +132,15 @@ def test_a_memory_limit_is_half_as_much_again_as_the_highest_peak() -> None:
     assert narrow.change["to"] == 180 * MB
     assert memory("w", week, 200 * MB) is None
     assert memory("w", peak(100, 100), 0) == Missing(2, 7, "days")
+
+
+def test_what_is_found_stands_until_half_of_it_is_given_back() -> None:
+    given = Given(HealingElf()).born("a")
+    said: list[Decided] = []
+    for fds in [*range(20, 240, 10), *[230] * 20, *[60] * 2]:
+        given.say(look("a", fds=fds), s=SLOT_S)
+        said += [one for one in given.then() if one.rule == "handle_leak"]
+    fresh = [one for one in said if one.reason == "fds_leak"]
+    assert len(fresh) == 1
+    assert said[-1].action == ClearAlert(cause="fds_leak")
+    assert sum(isinstance(one.action, ClearAlert) for one in said) == 1
