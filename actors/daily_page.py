@@ -67,7 +67,7 @@ def _load(load: dict[str, Any], say: Say) -> list[str]:
             ],
             say,
         ),
-        _pie(say("Share of work (minutes)"), [(row["unit"], (row["busy_s"] or 0.0) / 60) for row in units]),
+        _pie(say("Share of work (%)"), [(row["unit"], row["busy_s"] or 0.0) for row in units]),
     ]
     if load["agents"]:
         bars = [(row["agent"], row["load"] or 0.0) for row in load["agents"]]
@@ -79,7 +79,7 @@ def _load(load: dict[str, Any], say: Say) -> list[str]:
         done = {row["hour"]: row["done"] for row in load["hours"]}
         parts += [
             say("Tasks done by hour:"),
-            _bars([(f"{hour:02}", float(done.get(hour, 0))) for hour in range(24)], ""),
+            _bars([(f"{hour:02}", float(done.get(hour, 0))) for hour in range(min(done), max(done) + 1)], ""),
         ]
     return [part for part in parts if part] or [say("Nothing ended on this day.")]
 
@@ -202,7 +202,8 @@ def _pie(title: str, rows: Sequence[tuple[str, float]]) -> str:
     kept = [(name, value) for name, value in rows if value > 0]
     if not kept:
         return ""
-    slices = "\n".join(f'    "{name}" : {value:.1f}' for name, value in kept)
+    whole = sum(value for _, value in kept)
+    slices = "\n".join(f'    "{name}" : {100 * value / whole:.1f}' for name, value in kept)
     return f"```mermaid\npie title {title}\n{slices}\n```"
 
 
@@ -217,6 +218,8 @@ def _value(value: float | None, unit: str) -> str:
 def _s(seconds: float | None) -> str:
     if seconds is None:
         return "-"
+    if 0 < seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -43,7 +43,7 @@ _JA = {
     "mean": "平均",
     "agent": "エージェント",
     "worker": "ワーカー",
-    "Share of work (minutes)": "作業の割合(分)",
+    "Share of work (%)": "作業の割合(%)",
     "Busy time of agents in percent of the time that they were there:": "エージェントの稼働率(在席時間に対する%):",
     "Tasks done by hour:": "時間別の完了タスク数:",
     "Nothing ended on this day.": "この日に終了したタスクはありません。",

@@ -57,11 +57,14 @@ def main() -> None:
     parser.add_argument("--agents", default="3,20")
     parser.add_argument("--scenarios", default="clean,seed")
     parser.add_argument("--judge", action="append", default=[], help="pull_best's parameter=value")
+    parser.add_argument(
+        "--p99", type=float, default=1.45, help="the p99 that is allowed, in times that of pull_fifo"
+    )
     given = parser.parse_args()
     fleets = tuple(int(text) for text in given.agents.split(","))
     kinds = tuple(given.scenarios.split(","))
     in_force = Choice(policy="pull_fifo")
-    guards = Guards(share=100.0)
+    guards = Guards(share=100.0, p99=given.p99)
     began = time.perf_counter()
     if given.judge:
         own = {name: float(value) for name, _, value in (text.partition("=") for text in given.judge)}

@@ -58,15 +58,11 @@ class Queues(Struct):
     def apply(self, event: Recorded, now: int, settings: Settings) -> None:
         """Fold one event."""
         match event.body:
-            case Sampled(queues=samples):
-                for sample in samples:
-                    self._sampled(sample)
-                for queue in self.queues.values():
-                    self._tick(queue, now, settings)
             case TaskSubmitted(queue=name, due=due):
-                self.get(name).submitted += 1
+                queue = self.get(name)
+                queue.submitted += 1
                 if due > now:
-                    insort(self.get(name).due, due)
+                    insort(queue.due, due)
             case TaskStarted(queue=name):
                 self.get(name).moved_at = now
             case TaskFinished(queue=name, service_ms=service):
@@ -75,6 +71,11 @@ class Queues(Struct):
                 queue = self.get(name)
                 queue.moved_at = now
                 queue.ended += isinstance(event.body, TaskDied)
+            case Sampled(queues=samples):
+                for sample in samples:
+                    self._sampled(sample)
+                for queue in self.queues.values():
+                    self._tick(queue, now, settings)
             case SettingsAdopted(settings=adopted):
                 for wanted in adopted.queues:
                     self.get(wanted.name)

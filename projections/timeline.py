@@ -27,7 +27,7 @@ class Timeline(Struct):
         self.position = event.position
         if type(event.body) in _TURNS:
             self._turn(event)
-        if event.time > self.now and event.source[5:] == self.holder and event.source.startswith("node."):
+        if event.time > self.now and event.source.startswith("node.") and event.source[5:] == self.holder:
             self.now = event.time
 
     def _turn(self, event: Recorded) -> None:

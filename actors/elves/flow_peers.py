@@ -6,7 +6,7 @@ from math import comb
 
 from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
-from actors.elves.flow_causes import PEER_ENDS, PEER_SLOW, slowest
+from actors.elves.flow_causes import PEER_ENDS, PEER_SLOW, PEERS, slowest
 from projections.queues import Queue
 from projections.streams import Streams, serving
 from projections.units import SECOND, Units
@@ -20,6 +20,8 @@ _WINDOW = 600 * SECOND
 def skew(queue: Queue, streams: Streams, units: Units, view: View) -> Iterator[Draft]:
     """Say when one worker ends more than one and a half times its fair share, beyond chance, of 50 tasks or more."""
     living = serving(units, view.settings, queue.name)
+    if len(living) < 2 and view.alerts.find("skew", queue.name) is None:
+        return
     # Before the youngest lived, the others did its share.
     since = max((unit.started_at for unit in living), default=0)
     ended = Counter(end.unit for end in streams.get(queue.name).ends if end.at > since)
@@ -49,6 +51,8 @@ def slow_peers(queue: Queue, streams: Streams, units: Units, view: View) -> Iter
     """Say which of three or more workers ends less than half of what its peers do while work waits."""
     stream = streams.get(queue.name)
     living = serving(units, view.settings, queue.name)
+    if len(living) < PEERS:
+        return
     now = view.timeline.now
     since = max(stream.busy_since, now - _WINDOW)
     ends = [end for end in stream.ends if end.at >= since]

@@ -26,6 +26,8 @@ def drain(queue: Queue, streams: Streams, view: View) -> Iterator[Draft]:
     """Say when a backlog would last too long: a hundred short tasks are no problem, five long ones are."""
     limit = view.settings.limits.queue_drain_s
     stream = streams.get(queue.name)
+    if stream.draining < TICKS and view.alerts.find("drain", queue.name) is None:
+        return
     rate = stream.minutes.present_rate()
     lasts = queue.backlog / rate if rate > 0 else 0.0
     alarm = Alarm(

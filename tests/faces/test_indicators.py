@@ -68,7 +68,7 @@ def analysis(elf: Elf, day: str, folder: Path) -> None:
     text = page.read_text()
     assert text.startswith(f"# 日次分析 {day}\n")
     assert all(part in text for part in ("## 負荷分散", "作業完了率", "断念タスク 1 件", "adder"))
-    rows = elf("sql", "SELECT seq, missed FROM analyses ORDER BY seq DESC LIMIT 2", "--json").json
+    rows = elf("sql", "SELECT seq, missed FROM analyses ORDER BY seq DESC LIMIT 3", "--json").json
     assert found["event"] in [row["seq"] for row in rows]
     assert "completion_rate" in rows[0]["missed"]
 

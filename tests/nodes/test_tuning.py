@@ -58,20 +58,20 @@ async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story
     async with real_node(tmp_path, forest("A", "B", "C", wip=1)) as node:
         async with agents(*(RealAgent(node, name) for name in "ABC")):
             await submit(node, mixed("w", 12, 6))
-            await node.wait(lambda _: len(node.all(TaskFinished)) >= 18, 60, "the sizes of both kinds")
+            await node.wait(lambda _: len(node.all(TaskFinished)) >= 18, 120, "the sizes of both kinds")
             words = ("--policy", "pull_best", "--set", "weight=0", "--share", "0.5", "--least", "25")
             data = ("--data", str(node.data))
             refused = await console("tune", *words, *data)
             assert refused[0] == 5
             assert "expected at least 200 tasks that agents ended, got 18" in refused[2]
             code, out, err = await console(
-                "tune", *words, "--trial-s", "120", "--anyway", "--apply", "--json", *data
+                "tune", *words, "--trial-s", "600", "--anyway", "--apply", "--json", *data
             )
             assert code == 0, err
             assert json.loads(out)["approved"]
             await node.wait(lambda _: adopted(node, "canary") and in_force(node)[-1][3], 60, "the trial")
             await submit(node, mixed("t", 70, 28))
-            await node.wait(lambda _: adopted(node, "rollback"), 90, "the rollback")
+            await node.wait(lambda _: adopted(node, "rollback"), 240, "the rollback")
             back = adopted(node, "rollback")
             assert back is not None
             assert back.elf == "wisdom"
@@ -120,7 +120,7 @@ async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_
         node.hup()
         await node.wait(
             lambda _: in_force(node)[-2:] == [("file", "pull_fair", {}, False), tried],
-            20,
+            60,
             "tuning above the file",
         )
         await node.kill9()

@@ -46,25 +46,10 @@ def daily(
     """
     wanted = day_of(day)
     with Reading(where.place()) as reading:
-        ends = span(reading.query)
-        if ends is None:
-            raise Failure("expected a log with events, got an empty one", Exit.CANNOT_SAY)
-        first, last, position = ends
-        wanted = wanted or last
-        if not first <= wanted <= last:
-            raise Failure(
-                f"expected a day from {first} to {last}, got {wanted}: the log has no data of it",
-                Exit.CANNOT_SAY,
-            )
-        found = figures(reading.query, wanted)
-    if not has_data(found):
-        raise Failure(
-            f"expected data on {wanted}, got none: nothing ended, nobody was there, nothing was decided; {_ADVICE}",
-            Exit.CANNOT_SAY,
-        )
+        found, position = _found(reading, wanted)
     recommended = advice(found)
     said = DailyAnalysed(
-        day=wanted,
+        day=found["day"],
         position=position,
         digest=_digest(found),
         indicators=tuple(
@@ -85,6 +70,23 @@ def daily(
         out.write_text(text, encoding="utf-8")
         print(out)
     return Exit.FINE
+
+
+def _found(reading: Reading, wanted: str | None) -> tuple[dict[str, Any], int]:
+    """Return the figures of a day and the log's position. Raises Failure when there are none."""
+    ends = span(reading.query)
+    if ends is None:
+        raise Failure("expected a log with events, got an empty one", Exit.CANNOT_SAY)
+    first, last, position = ends
+    day = wanted or last
+    if not first <= day <= last:
+        text = f"expected a day from {first} to {last}, got {day}: the log has no data of it"
+        raise Failure(text, Exit.CANNOT_SAY)
+    found = figures(reading.query, day)
+    if not has_data(found):
+        text = f"expected data on {day}, got none: nothing ended, nobody was there, nothing was decided; {_ADVICE}"
+        raise Failure(text, Exit.CANNOT_SAY)
+    return found, position
 
 
 def _digest(found: dict[str, Any]) -> str:
