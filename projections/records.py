@@ -50,9 +50,9 @@ class Load(Struct, frozen=True):
 class Record(Struct, omit_defaults=True):
     """One agent's record. `at` is the time that the fading sums are of; times are forest microseconds.
 
-    `busy` and `away` hold milliseconds by hour of the last 24, `hour` is the last one written. `pace` is the mean
-    logarithm of estimated to actual time, less what that is for everybody. `left_at` is when it went away, `back_at` when it came back, `freed_at`
-    when it last claimed or ended something.
+    `busy` and `away` hold milliseconds by hour of the last 24, `hour` is the last one written. `pace` is the
+    mean logarithm of estimated to actual time, less what that is for everybody. `left_at` is when it went away,
+    `back_at` when it came back, `freed_at` when it last claimed or ended something.
     """
 
     at: int = 0
