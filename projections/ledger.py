@@ -139,9 +139,9 @@ class Ledger(Struct, dict=True):
             return False
         self._count("accepted")
         record = self._credit(task, agent, True, service_ms, now)
-        known = self.sizes.kinds.get(task.size)
-        if known and known.count >= 2:
-            record.ran(known.mean, service_ms)
+        compared = self.sizes.compared(task.queue, task.kind, service_ms)
+        if compared:
+            record.ran(*compared)
         self.sizes.finished(task.queue, task.kind, service_ms * record.speed, now)
         self._remove(task)
         for watcher in self._watchers():

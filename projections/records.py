@@ -50,9 +50,9 @@ class Load(Struct, frozen=True):
 class Record(Struct, omit_defaults=True):
     """One agent's record. `at` is the time that the fading sums are of; times are forest microseconds.
 
-    `busy` and `away` hold milliseconds by hour of the last 24, `hour` is the last one written. `pace` is the mean
-    logarithm of estimated to actual time. `left_at` is when it went away, `back_at` when it came back, `freed_at`
-    when it last claimed or ended something.
+    `busy` and `away` hold milliseconds by hour of the last 24, `hour` is the last one written. `pace` is the
+    mean logarithm of estimated to actual time, less what that is for everybody. `left_at` is when it went away,
+    `back_at` when it came back, `freed_at` when it last claimed or ended something.
     """
 
     at: int = 0
@@ -114,11 +114,10 @@ class Record(Struct, omit_defaults=True):
             self._spread(self.away, (now - self.left_at) // 1000, now)
             self.left_at = 0
 
-    def ran(self, estimate_ms: float, actual_ms: int) -> None:
-        """Learn the agent's speed from a task whose size was known beforehand."""
-        if estimate_ms > 0 and actual_ms > 0:
-            self.paced = min(self.paced + 1, _PACE_OF)
-            self.pace += (log(estimate_ms / actual_ms) - self.pace) / (self.paced + _PACE_PRIOR)
+    def ran(self, ratio: float, usual: float) -> None:
+        """Learn the agent's speed from the logarithm of a task's estimated over its actual time, and the usual one."""
+        self.paced = min(self.paced + 1, _PACE_OF)
+        self.pace += (ratio - usual - self.pace) / (self.paced + _PACE_PRIOR)
 
     @property
     def speed(self) -> float:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from itertools import takewhile
+from math import log
+from statistics import median
 
 from msgspec import Struct
 
@@ -31,10 +33,16 @@ class Size(Struct, omit_defaults=True):
 
 
 class Mean(Struct):
-    """A running mean over the last thousand or so."""
+    """A running mean over the last thousand or so.
+
+    `ratio` is the mean logarithm of estimated to actual time: above 0 where sizes of a kind differ, because a mean is
+    more than what most tasks take.
+    """
 
     count: int = 0
     value: float = 0.0
+    compared: int = 0
+    ratio: float = 0.0
 
 
 class Sizes(Struct):
@@ -49,6 +57,19 @@ class Sizes(Struct):
         mean = self.means.get(queue)
         size.guess = mean.value if mean else 0.0
         size.at = now
+
+    def compared(self, queue: str, kind: str, ms: int) -> tuple[float, float] | None:
+        """Return the logarithm of estimated to actual time of a task that ended, and what is usual in its queue.
+
+        None where too little is known of its kind.
+        """
+        size, mean = self.kinds.get(f"{queue}/{kind}"), self.means.get(queue)
+        if size is None or mean is None or size.count < 2 or ms <= 0 or size.mean <= 0:
+            return None
+        ratio = log(size.mean / ms)
+        mean.compared = min(mean.compared + 1, _MEAN_OF)
+        mean.ratio += (ratio - mean.ratio) / mean.compared
+        return ratio, mean.ratio
 
     def finished(self, queue: str, kind: str, ms: float, now: int) -> None:
         """A task of this kind took so long."""
@@ -78,6 +99,11 @@ class Sizes(Struct):
             return mean
         count = len(size.last) if size.count >= known else 1
         return (mean * count + sum(longer)) / (count + len(longer))
+
+    def typical_ms(self, name: str, known: int) -> float | None:
+        """Return what the middle one of the last tasks of `queue/kind` took; None where fewer than `known` finished."""
+        size = self.kinds.get(name)
+        return median(size.last) if size and size.count >= known and size.last else None
 
     def mean_ms(self, queue: str) -> float:
         """Return what a task of the queue takes on average, 0 before any has finished."""

@@ -64,7 +64,7 @@ class BalanceElf:
     """
 
     name = "balance"
-    version = "1"
+    version = "2"
     state_type = BalanceState
     triggers: tuple[type[Event], ...] = (
         AgentAdded,

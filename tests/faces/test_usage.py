@@ -159,3 +159,28 @@ def test_the_environment_names_the_folder(elf: Elf, monkeypatch: pytest.MonkeyPa
 def test_the_terminal_dashboard_names_the_extra_it_needs(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "textual", None)  # as an import finds it that finds nothing
     assert elf.no(2, "top") == "expected the extra ui, got a bare install; try pip install 'elf-forest[ui]'"
+
+
+def test_a_node_names_the_folder_that_no_command_finds_by_itself_and_the_tasks_of_its_configuration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from actors.faces.console.node import _welcome
+
+    monkeypatch.chdir(tmp_path)
+    for data in ("data", "other"):
+        (tmp_path / data).mkdir()
+        (tmp_path / data / "node.json").write_text("{}")
+    for name, data in (("forest", "data"), ("agents", "other")):
+        (tmp_path / f"{name}.toml").write_text(
+            f'[node]\ndata = "{data}"\n[[queue]]\nname = "q"\nserve = "dispatch"\n[[agent]]\nname = "A"\n'
+        )
+    (tmp_path / "agents.jsonl").write_text("")
+    _welcome(Path("forest.toml"), None, "nats://here")
+    usual = capsys.readouterr().err
+    assert "--data" not in usual
+    assert "submit q --payload" in usual
+    _welcome(Path("agents.toml"), None, "nats://here")
+    named = capsys.readouterr().err
+    assert "agent run A --data other --exec COMMAND" in named
+    assert "submit --file agents.jsonl --wait --data other" in named
+    assert "why A --data other" in named

@@ -1,4 +1,4 @@
-"""A node that goes on from eight recorded days: an overload is foreseen before it comes, by the day's profile and by trend."""
+"""A node that goes on from eight recorded days: an overload is foreseen, and why others are not is said."""
 
 import asyncio
 import json

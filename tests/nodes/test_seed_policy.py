@@ -1,4 +1,4 @@
-"""The printed algorithm in a running node: scores and capacities, the last resort, alerts, moves, lost tasks, messages."""
+"""The printed algorithm in a running node: scores, capacities, last resort, alerts, moves, messages."""
 
 import json
 import signal
@@ -90,8 +90,11 @@ class Scene:
             "the node": (self.node.words, f"task {task} goes from {before} to {after}: "),
             "people": (self.messages, f"reassigned: {task} "),
         }
-        for who, (words, wanted) in hears.items():
-            await self.node.wait(lambda _, w=words, t=wanted: t in w(), what=f"{who} to hear {wanted!r}")
+
+        def unheard() -> list[str]:
+            return [who for who, (words, wanted) in hears.items() if wanted not in words()]
+
+        await self.node.wait(lambda _: not unheard(), what=f"everybody to hear of {task}")
 
     def messages(self) -> str:
         """Return what people were told."""

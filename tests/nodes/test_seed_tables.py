@@ -1,4 +1,4 @@
-"""The example of remote agents in a running node: work goes by kind and priority, around whom is not there, and back."""
+"""The example of remote agents in a running node: work goes by kind and priority, and around who is away."""
 
 import json
 import shutil

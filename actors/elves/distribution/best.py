@@ -16,6 +16,8 @@ from projections.records import HOUR, SECOND, Record
 
 # Groups within a quarter of an octave count as equally long: of those only the one that waits longest is looked at.
 _STEPS = 4
+# No agent counts as more than so many times as fast as the others when it comes to whose turn it is.
+_MOST = 2.0
 
 
 class PullBest(Distribution):
@@ -30,10 +32,11 @@ class PullBest(Distribution):
     """
 
     name = "pull_best"
+    version = "2"
     parameters = (
         Parameter("patience", 2.0, 0.0, 1000.0, "Mean sizes that every task has waited from the beginning."),
         Parameter("weight", 0.8, 0.0, 2.0, "Power of the size in the ratio: 0 is the order of age."),
-        Parameter("known", 5, 1, 1000, "Finished tasks of a kind before its own mean counts."),
+        Parameter("known", 2, 1, 1000, "Finished tasks of a kind before its own mean counts."),
         Parameter(
             "lead", 0.12, 0.0, 1.0, "Utilisation that an agent of double speed may be ahead of others."
         ),
@@ -70,7 +73,7 @@ class PullBest(Distribution):
         step = self._next_step(agent, record, held, now)
         if step:
             return Seat(why_not="slow start", until=step)
-        turn = record.utilisation(moment) - self.values["lead"] * (record.speed - 1)
+        turn = record.utilisation(moment) - self.values["lead"] * (min(record.speed, _MOST) - 1)
         return Seat((turn, record.freed_at, agent.name), limited=limited)
 
     def _next_step(self, agent: Agent, record: Record, held: int, now: int) -> int:
@@ -123,6 +126,14 @@ class PullBest(Distribution):
             )
         return known
 
+    def likely_ms(self, board: Board, size: str) -> float:
+        """Return how long a task of this kind will take unless it is one of the few long ones of its kind.
+
+        What is running now says little of that: long tasks are nearly always among it.
+        """
+        typical = board.ledger.sizes.typical_ms(size, round(self.values["known"]))
+        return self.estimate_ms(board, size) if typical is None else typical
+
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
         """See `Distribution`."""
         seats = board.seats
@@ -138,7 +149,7 @@ class PullBest(Distribution):
                 continue
             if bounded:
                 if estimate < 0:
-                    estimate = self.estimate_ms(board, task.size)
+                    estimate = self.likely_ms(board, task.size)
                 if estimate > self.longest_ms(board.ledger.record(other[2]), now):
                     continue
             item = other

@@ -55,10 +55,13 @@ def _why_not(board: Board, policy: Distribution, task: Task, name: str, now: int
     if agent.state == "probation" and task.priority == "high":
         return "probation"
     record = board.ledger.record(name)
-    if isinstance(policy, PullBest) and record.fails:
-        estimate = board.ledger.sizes.estimate_ms(task.size, round(policy.values["known"]))
-        if policy.values["flaky"] and estimate > policy.longest_ms(record, now):
-            return "too long for it"
+    if (
+        isinstance(policy, PullBest)
+        and record.fails
+        and policy.values["flaky"]
+        and policy.likely_ms(board, task.size) > policy.longest_ms(record, now)
+    ):
+        return "too long for it"
     return policy.behind()
 
 
