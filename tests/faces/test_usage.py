@@ -175,11 +175,11 @@ def test_a_node_names_the_folder_that_no_command_finds_by_itself_and_the_tasks_o
             f'[node]\ndata = "{data}"\n[[queue]]\nname = "q"\nserve = "dispatch"\n[[agent]]\nname = "A"\n'
         )
     (tmp_path / "agents.jsonl").write_text("")
-    _welcome(Path("forest.toml"), None, "nats://here")
+    _welcome(Path("forest.toml"), None, "nats://here", "")
     usual = capsys.readouterr().err
     assert "--data" not in usual
     assert "submit q --payload" in usual
-    _welcome(Path("agents.toml"), None, "nats://here")
+    _welcome(Path("agents.toml"), None, "nats://here", "")
     named = capsys.readouterr().err
     assert "agent run A --data other --exec COMMAND" in named
     assert "submit --file agents.jsonl --wait --data other" in named
