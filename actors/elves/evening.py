@@ -1,8 +1,8 @@
 """While the machine carries no more processes, pools give to each other: from short work to long.
 
-Rules `even_cpu` and `even_memory`, by what the machine has no more of. One process at a time, from a pool that is
-through with its work in less than half the time, above its `min`, and whose process frees as much as the new one takes.
-A full machine gives the giver nothing back, so nothing goes to and fro.
+Rules `even_cpu` and `even_memory`, by what the machine has no more of. One process at a time, from a pool above
+its `min` that is through with its work in less than half the time and whose process frees about as much as the new
+one takes. A full machine gives the giver nothing back, so nothing goes to and fro.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -20,6 +20,8 @@ from projections.units import SECOND
 
 _TIMES = 2.0
 _GAIN_S = 10.0
+# A process frees nearly what the other one will take.
+_FREES = 0.8
 
 
 class Side(Struct, frozen=True):
@@ -79,7 +81,7 @@ def _sides(state: PoolsState, view: View) -> Iterator[Side]:
 def _gives(giver: Side, needy: Side, short: str) -> bool:
     if len(giver.wanted) <= len(giver.worker.units) or needy.lasts_s < _TIMES * giver.lasts_s + _GAIN_S:
         return False
-    return giver.computes if short == "cpu" else giver.largest >= needy.largest
+    return giver.computes if short == "cpu" else giver.largest >= _FREES * needy.largest
 
 
 def _swap(giver: Side, needy: Side, short: str, state: PoolsState) -> Iterator[Draft]:

@@ -95,15 +95,26 @@ def order(queue: str, recent: Sequence[Ended], servers: int) -> Lesson | Missing
             " WHERE state = 'done' AND queue = $queue GROUP BY type ORDER BY service_s",
             queue=queue,
         ),
-        risk="long tasks wait longer; their age counts against it",
-        rollback="submit all with priority middle",
+        risk="long tasks wait longer, and a process that serves the one queue is not there for the other",
+        rollback=f"submit every type to {queue}",
         change={
             "what": f"[[queue]] {queue}",
-            "key": "priority",
-            "now": "as submitted",
-            "to": "short types high",
+            "key": "queue",
+            "now": "one for all types",
+            "to": f"one of their own for the short types: {', '.join(_short(tasks))}",
         },
     )
+
+
+def _short(tasks: Sequence[Ended]) -> list[str]:
+    """Return the types that take less than the mean of all tasks, the shortest first."""
+    times: dict[str, list[int]] = {}
+    for item in tasks:
+        times.setdefault(item.kind or "(none)", []).append(item.service_ms)
+    usual = mean(item.service_ms for item in tasks)
+    return sorted(
+        (kind for kind in times if mean(times[kind]) < usual), key=lambda kind: (mean(times[kind]), kind)
+    )[:8]
 
 
 def waits(tasks: Sequence[Ended], servers: int, short_first: bool) -> Iterator[float]:

@@ -211,6 +211,7 @@ async def lessons(node: RealNode) -> None:
     assert (timeout.change["now"], timeout.change["to"]) == (600.0, 31.0)
     order = await proposed(node, "order", "mail")
     assert order.high < 0.9
+    assert order.change["to"] == "one of their own for the short types: short"
     batch = await proposed(node, "size", "lots")
     assert "with batch 10 instead of 5" in batch.claim
     assert batch.low > 1.8
