@@ -136,7 +136,13 @@ async def main(folder: Path) -> None:
             await node.start()
             agents = await live(node, own)
             page = await new_page()
-            await look(page, await address(node), folder, [*PAGES, "task?id=t001", "why?id=simple_task"])
+            made = next(it for it in (await node.status())["actions"] if it["elf"] == "balance")["decision"]
+            more = ["task?id=t001", "why?id=simple_task", f"decision?id={made}"]
+            await look(page, await address(node), folder, [*PAGES, *more])
+            await page.run("location.hash = '#/overview'")
+            await page.click("時間をさかのぼる")
+            await page.sees("現在に戻る")
+            await page.look(folder / "past-ja-1280.png", 1280, 900)
             for agent in agents:
                 agent.terminate()
                 await agent.wait()

@@ -143,6 +143,7 @@ function follow() {
 
 try { theme(localStorage.getItem("elf-theme") || ""); } catch { /* storage is off */ }
 addEventListener("hashchange", () => { body = null; show().then(center); scrollTo(0, 0); });
+matchMedia("(max-width:52rem)").addEventListener("change", () => show());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) later(); });
 frame();
 show();
