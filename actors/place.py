@@ -64,7 +64,9 @@ class Place:
                 " try elf node --config forest.toml, or --data DIR"
             ) from None
         except (OSError, msgspec.DecodeError) as problem:
-            raise ClientError(f"expected to read {self.data}/secrets/{role}.json, got: {problem}") from None
+            raise ClientError(
+                f"expected to read {self.data}/secrets/{role}.json, got: {problem}; try it as the node's user"
+            ) from None
         return msgspec.structs.replace(known, url=self.nats) if self.nats else known
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.supervisord_programs import LeftOut, Made, Program, name_of
+from actors.supervisord_programs import Made, Program, name_of
 from actors.supervisord_reader import Note, Unreadable, read_supervisord
+from actors.supervisord_values import LeftOut
 
 # Sections of its own interface, and what stands in their place.
 _INTERFACES = {
@@ -45,7 +46,7 @@ class Imported:
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         """Read it. Raises Unreadable."""
-        sections, self.notes = read_supervisord(path)
+        sections, self.notes = read_supervisord(path, environ)
         self._sections = sections
         self._groups = self._read_groups()
         main = sections.get("supervisord")

@@ -1,6 +1,7 @@
 """Reads supervisord's configuration in its dialect: sections and keys with file and line, includes, expansions."""
 
 import configparser
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,7 +92,7 @@ class _Parser(configparser.RawConfigParser):
         return name
 
 
-def read_supervisord(path: Path) -> tuple[dict[str, Section], list[Note]]:
+def read_supervisord(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, Section], list[Note]]:
     """Return every section by its name, files of [include] behind the file itself. Raises Unreadable."""
     sections: dict[str, Section] = {}
     notes: list[Note] = []
@@ -103,8 +104,14 @@ def read_supervisord(path: Path) -> tuple[dict[str, Section], list[Note]]:
     if files is None:
         raise Unreadable(f"{path}:{include.line}: expected files = … in [include], got none; try adding it")
     for pattern in files.text.split():
-        wanted = expand(pattern, {"here": str(files.here)})
-        found = sorted(files.here.glob(wanted) if not wanted.startswith("/") else Path("/").glob(wanted[1:]))
+        known = {"here": files.here, "host_node_name": os.uname().nodename}
+        try:
+            wanted = expand(pattern, {**known, **{f"ENV_{name}": text for name, text in environ.items()}})
+        except Unknown as problem:
+            raise Unreadable(
+                f"{files.file}:{files.line}: {str(problem).removeprefix('ENV_')} is not set here; try setting it"
+            ) from None
+        found = sorted(Path("/").glob((files.here / wanted).as_posix().lstrip("/") or "."))
         if not found:
             notes.append(Note(files.file, files.line, "[include]", f"no file matches {pattern}"))
         for file in found:
@@ -158,13 +165,15 @@ def expand(text: str, known: Mapping[str, object]) -> str:
         if name is None:
             if found[0] == "%%":
                 return "%"
-            raise Unknown("%")
+            raise Unknown("% alone, which is written %%,")
         if name not in known:
             raise Unknown(name)
         value = known[name]
-        if form.endswith("d"):
-            return f"%{form}" % int(str(value))
-        return str(value)
+        if not form.endswith("d"):
+            return str(value)
+        if not str(value).isdecimal():
+            raise Unknown(f"{name} as a number")
+        return f"%{form}" % int(str(value))
 
     return _FIELD.sub(put, text)
 

@@ -1,9 +1,13 @@
 """What every test shares: long files are begun first, so that no processor waits for the last of them."""
 
+from importlib.util import find_spec
+
 import pytest
 
 # Folders whose files take long, the longest first.
 LONG = ("simulation", "nodes", "simulator", "chaos", "archive", "faces", "examples", "actors")
+# A bare install has no dashboard, and its smoke tests no visitors.
+collect_ignore_glob = [] if find_spec("starlette") else ["web/*", "browser/*", "nodes/test_watched_over.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -68,7 +68,7 @@ def test_the_wheel_has_the_sources_and_data_and_nothing_else(wheel: Path) -> Non
     for folder, suffixes in {
         "events": {".py"},
         "projections": {".py", ".sql"},
-        "actors": {".py", ".js", ".css", ".html", ".svg", ".tcss"},
+        "actors": {".py", ".js", ".css", ".html", ".svg", ".tcss", ".txt"},
         "nats": {".conf", ".json", ".md"},
         "examples": {".py", ".toml", ".jsonl", ".service", ".md"},
     }.items():

@@ -13,6 +13,7 @@ from tests.faces.console import Elf, running, until
 
 HERE = Path(__file__).parent
 ENVIRON = {"PATH": "/usr/bin:/bin"}
+UNSET = "is not set here; try setting it and importing again"
 UNQUOTED = (
     "expected a command whose quotes end, got no closing quotation;"
     " supervisord cuts a command at ' ;', try a script of its own"
@@ -120,6 +121,7 @@ def test_each_thing_that_was_lost_is_said_with_its_line(conf: Path) -> None:
         ("[program:a]\ncommand=sleep 1\nnonsense\n", "s.conf:3: expected key=value or [section]"),
         ("[supervisord]\n", "s.conf: expected at least one section [program:name], got none"),
         ("", "s.conf: expected at least one section [program:name], got none"),
+        ("[include]\nfiles=%(ENV_NO)s/x\n", "s.conf:2: NO is not set here; try setting it"),
         ("[include]\n[program:a]\ncommand=sleep 1\n", "s.conf:1: expected files = "),
     ],
 )
@@ -150,6 +152,10 @@ command=sleep 1
 numprocs=0
 [nonsense]
 x=1
+[program:percent]
+command=date +%s
+[program:number]
+command=sleep %(program_name)d
 """
     said = told(tmp_path, text)
     assert [line for line in said if "left out" in line and "[program:" in line] == [
@@ -157,6 +163,8 @@ x=1
         f"s.conf:9: [program:quoted]: left out: {UNQUOTED}",
         "s.conf:11: [program:none]: left out: expected a command, got none; try command=…",
         "s.conf:13: [program:zero]: left out: expected numprocs of at least 1, got 0; try numprocs=1",
+        f"s.conf:18: [program:percent]: left out: command: % alone, which is written %%, {UNSET}",
+        f"s.conf:20: [program:number]: left out: command: program_name as a number {UNSET}",
     ]
     for wanted in (
         "s.conf:4: [program:good] startsecs: expected a whole number, got 'soon'; 1 is taken",

@@ -14,7 +14,7 @@ from tests.real_node import real_node
 from tests.web.visitor import ACT, SLEEPER, WEB, address, news, visit
 
 QUESTIONS = (
-    "status tasks decisions alerts mana kpi samples proposals span events logs"
+    "status tasks task/t1 decisions alerts mana kpi samples proposals span events logs"
     " mana?span=7d kpi?days=30&span=24h tasks?state=done&find=x decisions?elf=flow&all=1"
 ).split()
 NASTY = '<img src=x onerror="document.title=1">\u202e</script>'
@@ -66,7 +66,16 @@ async def test_every_question_has_an_answer_and_bad_ones_a_sentence(tmp_path: Pa
         assert past["position"] == 5
         for wrong, code in (("at?position=x", 400), ("kpi?days=2", 400), ("mana?span=9y", 400)):
             assert (await web.get(f"/api/{wrong}")).status_code == code
-        for unknown in ("why/nobody", "decision/nobody", "logs/nobody", "logs/..%2Fsecrets", "at?time=1"):
+        told = await web.get("/api/why/nobody", headers={"accept-language": "ja"})
+        assert told.json()["error"] == "期待: タスク、ワーカー、エージェント、判断のいずれか / 実際: 'nobody'"
+        for unknown in (
+            "why/nobody",
+            "task/nobody",
+            "decision/nobody",
+            "logs/nobody",
+            "logs/..%2Fsecrets",
+            "at?time=1",
+        ):
             answer = await web.get(f"/api/{unknown}")
             assert answer.status_code in (404, 409), unknown
 

@@ -76,7 +76,7 @@ def _found(reading: Reading, wanted: str | None) -> tuple[dict[str, Any], int]:
     """Return the figures of a day and the log's position. Raises Failure when there are none."""
     ends = span(reading.query)
     if ends is None:
-        raise Failure("expected a log with events, got an empty one", Exit.CANNOT_SAY)
+        raise Failure("expected a log with events, got an empty one; try again later", Exit.CANNOT_SAY)
     first, last, position = ends
     day = wanted or last
     if not first <= day <= last:

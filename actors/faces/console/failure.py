@@ -1,6 +1,9 @@
 """How a command fails: one line on stderr and an exit code."""
 
+import errno
 from enum import IntEnum
+
+_ADVICE = {errno.EACCES: "its permissions", errno.EPERM: "its permissions", errno.ENOSPC: "making room"}
 
 
 class Exit(IntEnum):
@@ -35,7 +38,8 @@ def explain(problem: BaseException) -> tuple[str, int] | None:
                 return str(problem), number
         return str(problem), Exit.NO
     if isinstance(problem, OSError) and problem.filename is not None:
-        return f"expected to use {problem.filename}, got: {problem.strerror}", Exit.USAGE
+        advice = _ADVICE.get(problem.errno or 0, "another path")
+        return f"expected to use {problem.filename}, got: {problem.strerror}; try {advice}", Exit.USAGE
     return None
 
 

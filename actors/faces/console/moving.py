@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from actors.faces.console.failure import Exit, Failure
+from actors.faces.console.options import Language, language
 from actors.faces.console.output import show_json
+from actors.faces.japanese import japanese
 
 TARGET = Path("forest.toml")
 
@@ -15,6 +17,7 @@ def take_over(
     *,
     output: Path = TARGET,
     json: bool = False,
+    lang: Language | None = None,
 ) -> int:
     """Write a forest.toml from a supervisord.conf, and say line by line what could not be carried over.
 
@@ -26,6 +29,8 @@ def take_over(
         Where to write; an existing file is never touched.
     json
         Print {"output", "programs", "workers", "notes": [{"file", "line", "where", "text"}]}.
+    lang
+        en or ja.
     """
     from actors.config_errors import ConfigErrors
     from actors.config_reader import read_forest
@@ -54,8 +59,9 @@ def take_over(
             }
         )
         return Exit.FINE
+    say = japanese if language(lang) == "ja" else str
     for note in imported.notes:
-        print(note)
+        print(note._replace(text=say(note.text)))
     counts = (
         f"{len(imported.programs)} programs, {len(imported.workers)} workers, {len(imported.notes)} notes"
     )

@@ -175,7 +175,7 @@ def _lines_of(file: str) -> list[tuple[str, TaskLine]]:
         with Path(file).open("rb") as source:
             return read_lines(source, file)
     except OSError as problem:
-        raise Failure(f"expected a file of tasks, got {file}: {problem.strerror}") from None
+        raise Failure(f"expected a file of tasks, got {file}: {problem.strerror}; try another path") from None
 
 
 async def _submit(

@@ -19,7 +19,7 @@ from actors.faces import answers
 from actors.faces.acts import ACTS
 from actors.faces.link import Link
 from actors.faces.web import tails
-from actors.faces.web.guard import Guard
+from actors.faces.web.guard import Guard, wrong
 from actors.faces.web.news import News, TooMany
 from actors.faces.web.past import Past
 from actors.faces.web.probes import Probes
@@ -148,20 +148,24 @@ def said(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except ClientError as problem:
-            return _wrong(_CODES.get(problem.code, 400), str(problem))
+            return wrong(request, _CODES.get(problem.code, 400), str(problem))
         except TooMany as problem:
-            return _wrong(503, str(problem))
+            return wrong(request, 503, str(problem))
         except Conflict as problem:
-            return _wrong(409, f"expected nobody else to act on it meanwhile, got {problem}; try again")
+            return wrong(
+                request, 409, f"expected nobody else to act on it meanwhile, got {problem}; try again"
+            )
         except LogError as problem:
-            return _wrong(503, f"expected the log to take it, got: {problem}; try again in a moment")
+            return wrong(request, 503, f"expected the log to take it, got: {problem}; try again in a moment")
         except msgspec.DecodeError as problem:
-            return _wrong(400, f"expected a JSON object, got: {problem}")
+            return wrong(request, 400, f"expected a JSON object, got: {problem}")
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as problem:
             _log.exception("%s failed", request.url.path)
-            return _wrong(500, f"expected an answer, got {type(problem).__name__}; the node's log says more")
+            return wrong(
+                request, 500, f"expected an answer, got {type(problem).__name__}; the node's log says more"
+            )
 
     return answer
 
@@ -182,7 +186,3 @@ def make_app(site: Site, api: Api, probes: Probes, token: str) -> Starlette:
 
 def _json(body: object) -> Response:
     return Response(msgspec.json.encode(body, enc_hook=str), media_type="application/json")
-
-
-def _wrong(code: int, text: str) -> Response:
-    return Response(msgspec.json.encode({"error": text}), code, media_type="application/json")

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from actors.faces.japanese import japanese
+
 SAFE = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -88,13 +90,17 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         if not self._token and not _is_here(host):
-            return _no(403, f"expected this machine's own name in Host, got {host!r}; try http://127.0.0.1")
+            return wrong(
+                request, 403, f"expected this machine's own name in Host, got {host!r}; try http://127.0.0.1"
+            )
         if request.method in ("GET", "HEAD"):
             return None
         if not _is_own(request.headers, host):
-            return _no(403, "expected an act from the dashboard's own page, got one from elsewhere")
+            return wrong(
+                request, 403, "expected an act from the dashboard's own page, got one from elsewhere"
+            )
         if request.url.path != "/login" and request.headers.get(HEADER) != "1":
-            return _no(403, f"expected the header {HEADER}: 1 with an act, got none")
+            return wrong(request, 403, f"expected the header {HEADER}: 1 with an act, got none")
         return None
 
     async def _without_token(self, request: Request) -> Response | None:
@@ -112,8 +118,10 @@ class Guard:
         if bearer:
             await asyncio.sleep(_WRONG_S)
         if path.startswith("/api/") or path in _MACHINES:
-            return _no(
-                401, f"expected the dashboard's token, got {'a wrong one' if bearer else 'none'}; log in at /"
+            return wrong(
+                request,
+                401,
+                f"expected the dashboard's token, got {'a wrong one' if bearer else 'none'}; log in at /",
             )
         return Response(self._login, 401, media_type="text/html; charset=utf-8")
 
@@ -158,5 +166,8 @@ def _is_own(headers: Headers, host: str) -> bool:
     return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
 
 
-def _no(code: int, text: str) -> Response:
+def wrong(request: Request, code: int, text: str) -> Response:
+    """Return a sentence in the language of who reads it."""
+    if request.headers.get("accept-language", "").startswith("ja"):
+        text = japanese(text)
     return JSONResponse({"error": text}, code)

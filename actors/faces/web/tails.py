@@ -13,8 +13,9 @@ _WIDTH = 2000
 
 
 def names(data: Path) -> list[str]:
-    """Return whose logs there are."""
-    return sorted(path.stem for path in (data / "logs").glob("*.log"))
+    """Return whose logs there are, those that hold something first."""
+    found = [(path.stat().st_size == 0, path.stem) for path in (data / "logs").glob("*.log")]
+    return [name for _, name in sorted(found)]
 
 
 def tail(data: Path, name: str, lines: int) -> dict[str, Any]:

@@ -91,6 +91,9 @@ function frame() {
   morph(root, fresh);
 }
 
+// The menu of a narrow screen is longer than the screen.
+const center = () => document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 async function openPast() {
   try { app.slider = await ask("/api/span"); app.slider.at = app.slider.stop; } catch (problem) { return app.say(problem.message, true); }
   await goBack(app.slider.stop);
@@ -139,7 +142,8 @@ function follow() {
 }
 
 try { theme(localStorage.getItem("elf-theme") || ""); } catch { /* storage is off */ }
-addEventListener("hashchange", () => { body = null; show(); scrollTo(0, 0); });
+addEventListener("hashchange", () => { body = null; show().then(center); scrollTo(0, 0); });
+matchMedia("(max-width:52rem)").addEventListener("change", () => show());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) later(); });
 frame();
 show();

@@ -12,6 +12,7 @@ function nice(top) {
 
 // series: [{name, tone, points: [[us, value], ...], step}], options: {since, until, top, unit, label, target}
 export function chart(series, { since, until, top, unit = "", label, target, steps = false, width: W = 720 }) {
+  if (matchMedia("(max-width:52rem)").matches) W = Math.min(W, 360);
   const values = series.flatMap((s) => s.points.map((p) => p[1])).filter((v) => v !== null);
   const max = top ?? nice(Math.max(0, target ?? 0, ...values));
   const x = (t) => L + ((t - since) / Math.max(1, until - since)) * (W - L - R);

@@ -45,14 +45,17 @@ function sync(old, fresh) {
   if ("value" in fresh && fresh.hasAttribute("value") && old !== document.activeElement) old.value = fresh.value;
 }
 
+// What goes wrong is said in the language of the page.
+const language = () => ({ "accept-language": document.documentElement.lang });
+
 export async function ask(path) {
-  const answer = await fetch(path, { headers: { accept: "application/json" } });
+  const answer = await fetch(path, { headers: { accept: "application/json", ...language() } });
   return read(answer);
 }
 
 export async function act(verb, body) {
   const answer = await fetch(`/api/act/${verb}`, {
-    method: "POST", headers: { "content-type": "application/json", "x-elf": "1" }, body: JSON.stringify(body),
+    method: "POST", headers: { "content-type": "application/json", "x-elf": "1", ...language() }, body: JSON.stringify(body),
   });
   return read(answer);
 }

@@ -52,7 +52,7 @@ export const overview = {
           card(title("mana level"), "", manaBars(page)),
           card(title("elf activity"), "", page.paused ? h("p", { class: "warn" }, title("elves paused")) : null,
             h("ul", { class: "list" }, page.elves.map((e) => h("li", null, elf(e.name), h("span", { class: "text" }, elfLine(e))))),
-            h("p", { class: "tools" }, page.paused ? button(app, "resume", "elves", { do: "resume" }) : button(app, "pause", "elves", { do: "pause" }, { sure: true }))),
+            h("p", { class: "tools pager" }, page.paused ? button(app, "resume", "elves", { do: "resume" }) : button(app, "pause", "elves", { do: "pause" }, { sure: true }))),
           card(title("open alerts"), "", page.alerts.length ? alertLines(page.alerts) : empty("no alerts")))),
     ];
   },
@@ -98,7 +98,7 @@ function workerTable(page, app, full, samples = {}) {
           button(app, "stop", "worker", { name: w.name, do: "stop" }, { kind: "danger", sure: true, label: w.name })],
       h("a", { href: go("logs", { name: w.name }) }, title("log")))]);
   else columns.push(["uptime", "n wide nowrap", (w) => span(w.uptime_s || null)]);
-  return table("worker state", columns, page.workers, "nothing");
+  return table("worker state", columns, page.workers, "nothing", { cards: full });
 }
 
 export const workers = {
@@ -125,7 +125,7 @@ export const workers = {
           button(app, "−", "scale", { name: p.name, count: Math.max(0, p.wanted - 1) }, { label: p.name }),
           button(app, "+", "scale", { name: p.name, count: Math.min(p.max, p.wanted + 1) }, { label: p.name }),
           button(app, "auto", "scale", { name: p.name, count: -1 }, { label: p.name }), p.set !== null ? tag(`= ${p.set}`, "warn") : null)],
-      ], page.pools, "nothing")));
+      ], page.pools, "nothing", { cards: true })));
   },
 };
 
@@ -142,11 +142,11 @@ export const agents = {
       ["response", "n wide", (a) => span(a.response_time_s)],
       ["error share", "n", (a) => percent(a.error_rate)],
       ["last seen", "wide nowrap", (a) => (a.last_seen ? clock(a.last_seen * 1e6) : "–")],
-      ["tasks", "wide text", (a) => (a.holds.length ? a.holds.slice(0, 5).map((id) => [why(id), " "]) : "–")],
+      ["tasks", "wide text", (a) => (a.holds.length ? a.holds.slice(0, 5).map((id) => [h("a", { href: go("task", { id }) }, id), " "]) : "")],
       ["actions", "", (a) => (a.intent === "run"
         ? button(app, "drain", "agent", { name: a.name, do: "drain" }, { label: a.name })
         : button(app, "run", "agent", { name: a.name, do: "run" }, { label: a.name }))],
-    ], page.agents, "nothing"));
+    ], page.agents, "nothing", { cards: true }));
   },
 };
 
@@ -188,7 +188,7 @@ export const tasks = {
           ["worker", "wide", (t) => t.worker || "–"], ["attempts", "n wide", (t) => t.attempts], ["submitted", "nowrap", (t) => clock(t.submitted)],
           ["response", "n wide nowrap", (t) => span(t.response_s)], ["error", "wide text", (t) => t.error || ""],
           ["actions", "", (t) => taskButton(app, t)],
-        ], found.tasks, "nothing"),
+        ], found.tasks, "nothing", { cards: true }),
         h("div", { class: "tools pager" }, turn("newer", at - 1, at > 0), h("span", { class: "soft" }, `${at + 1} ${say("of")} ${last + 1}`), turn("older", at + 1, at < last))));
   },
 };

@@ -18,13 +18,14 @@ export const go = (name, params = {}) => {
 };
 export const why = (id, text = id) => h("a", { href: go("why", { id }) }, text);
 
-// columns: [[word, class, draw], ...]
-export function table(caption, columns, rows, none = "nothing yet") {
+// columns: [[word, class, draw], ...]. On a narrow screen each row of `cards` is a block of labelled values.
+export function table(caption, columns, rows, none = "nothing yet", { cards = false } = {}) {
   if (!rows.length) return empty(none);
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title(caption) }, h("table", null,
+  const label = (word) => (word === "CPU" || word === "PID" ? word : title(word)), role = (name) => (cards ? name : null);
+  return h("div", { class: `scroll ${cards ? "cards" : ""}`, tabindex: 0, role: "region", "aria-label": title(caption) }, h("table", { role: role("table") },
     h("caption", null, title(caption)),
-    h("thead", null, h("tr", null, columns.map(([word, kind]) => h("th", { class: kind, scope: "col" }, word === "CPU" || word === "PID" ? word : title(word))))),
-    h("tbody", null, rows.map((row, i) => h("tr", null, columns.map(([, kind, draw]) => h("td", { class: kind }, draw(row, i))))))));
+    h("thead", { role: role("rowgroup") }, h("tr", { role: role("row") }, columns.map(([word, kind]) => h("th", { class: kind.replace(/mono|soft|text/g, ""), scope: "col", role: role("columnheader") }, label(word))))),
+    h("tbody", { role: role("rowgroup") }, rows.map((row, i) => h("tr", { role: role("row") }, columns.map(([word, kind, draw]) => h("td", { class: kind, "data-label": label(word), role: role("cell") }, draw(row, i))))))));
 }
 
 export function choose(word, options, chosen, change) {

@@ -21,12 +21,12 @@ export const alerts = {
         ["actions", "", (a) => h("div", { class: "row" },
           a.acknowledged ? tag(say("acknowledged"), "good") : button(app, "acknowledge", "alert", { name: a.cause, target: a.target, do: "acknowledge" }, { label: a.target }),
           a.silent_until ? tag(`${say("silent until")} ${clock(a.silent_until * 1e6)}`) : button(app, "silence 1 h", "alert", { name: a.cause, target: a.target, do: "silence", seconds: 3600 }, { label: a.target }))],
-      ], open, "no alerts")),
+      ], open, "no alerts", { cards: true })),
       card(title("past alerts"), "", table("past alerts", [
         ["opened", "nowrap", (a) => clock(a.opened)], ["closed", "nowrap", (a) => clock(a.closed)], ["", "wide", (a) => tag(say(a.severity || ""), bad(a.severity))],
         ["target", "name", (a) => a.target], ["alerts", "text", (a) => link(a.decision, a.text)], ["count", "n wide", (a) => count(a.count)],
         ["verdict", "wide", (a) => (a.verdict ? say(a.verdict) : "–")],
-      ], past.filter((a) => a.closed !== null), "nothing yet")));
+      ], past.filter((a) => a.closed !== null), "nothing yet", { cards: true })));
   },
 };
 
@@ -46,7 +46,7 @@ export const decisions = {
         ["time", "nowrap", (d) => clock(d.time)], ["elf", "", (d) => elf(d.elf)], ["decision", "text", (d) => link(d.id, d.text || d.choice)],
         ["target", "wide", (d) => d.target], ["reason", "wide text soft", (d) => d.reason], ["mode", "wide", (d) => (d.mode === "act" ? say("act") : tag(say(d.mode), "warn"))],
         ["cost", "n wide", (d) => d.mana_cost || ""], ["outcome", "", (d) => (d.outcome === "none" ? "" : mark(d.outcome))],
-      ], rows, "nothing"),
+      ], rows, "nothing", { cards: true }),
       h("div", { class: "tools pager" }, asked.before ? h("button", { type: "button", onclick: () => app.with({ before: "" }) }, title("now")) : null,
         h("button", { type: "button", disabled: !more, onclick: () => app.with({ before: rows[rows.length - 1].seq }) }, title("older"))));
   },
@@ -71,8 +71,8 @@ export const decision = {
     const terms = [...new Set(d.candidates.flatMap((c) => Object.keys(c.terms || {})))];
     return h("div", { class: "grid" },
       card([h("span", null, elf(d.elf), " ", d.text), h("small", null, moment(d.time))], "w7",
-        facts({ [say("reason")]: d.reason, [say("target")]: d.target, [say("decision")]: d.choice, [say("mode")]: say(d.mode), [say("outcome")]: `${say(d.outcome)} ${d.outcome_detail || ""}`,
-          [say("cost")]: d.mana_cost, [say("policy")]: `${d.policy} ${d.version}`, [say("position")]: `${d.seq} (${say("as of")} ${d.as_of})`, id: d.id })),
+        facts({ [title("reason")]: d.reason, [title("target")]: d.target, [title("decision")]: d.choice, [title("mode")]: say(d.mode), [title("outcome")]: `${say(d.outcome)} ${d.outcome_detail || ""}`,
+          [title("cost")]: d.mana_cost, [title("policy")]: `${d.policy} ${d.version}`, [title("position")]: `${d.seq} (${say("as of")} ${d.as_of})`, id: d.id })),
       card(title("inputs"), "w5", Object.keys(d.inputs).length ? facts(d.inputs) : empty("nothing")),
       card([title("candidates"), h("small", null, count(d.candidates.length))], "", table("candidates", [
         ["candidate", "name", (c) => c.name], ["why not", "text", (c) => (c.why_not ? c.why_not : tag(say("chosen"), "good"))],
@@ -99,7 +99,7 @@ export const task = {
       attempts: t.attempts, submitted: moment(t.submitted), due: t.due ? moment(t.due) : "", started: t.started ? moment(t.started) : "", ended: t.finished ? moment(t.finished) : "",
       response: t.response_s === null ? "" : span(t.response_s), service: t.service_s === null ? "" : span(t.service_s), error: t.error };
     return h("div", { class: "grid" },
-      card([title("task"), taskButton(app, t)], "", h("dl", { class: "facts" }, Object.entries(known).map(([word, value]) => (value || value === 0 ? [h("dt", null, say(word)), h("dd", null, value)] : null)))),
+      card([title("task"), taskButton(app, t)], "", h("dl", { class: "facts" }, Object.entries(known).map(([word, value]) => (value || value === 0 ? [h("dt", null, title(word)), h("dd", null, value)] : null)))),
       carried("payload", t.payload), carried("result", t.result), storyCard(told));
   },
 };
@@ -144,7 +144,7 @@ export const indicators = {
     return h("div", { class: "grid" },
       card([title("indicators"), pick([["1", say("1 day")], ["7", say("7 days")], ["30", say("30 days")]], String(asked.days || 1), (v) => app.with({ days: v }))], "", table("indicators", [
         ["indicator", "name", (k) => title(k.name)], ["value", "n", (k) => spell(k.value, k.unit)], ["goal", "n", (k) => `${k.sense} ${spell(k.target, k.unit)}`],
-        ["met", "", (k) => (k.met === null ? h("span", { class: "soft" }, say("no data")) : mark(k.met ? "yes" : "no", k.met ? "good" : "bad"))], ["n", "n", (k) => count(k.n)],
+        ["met", "", (k) => (k.met === null ? h("span", { class: "soft nowrap" }, say("no data")) : mark(k.met ? "yes" : "no", k.met ? "good" : "bad"))], ["n", "n", (k) => count(k.n)],
       ], found.indicators, "no data")),
       card([title("work done"), pick(spans(), asked.span || "6h", (v) => app.with({ span: v }))], "w8", chart(work, { since: found.since, until: found.until, label: title("work done") })),
       card(`${title("service time")} (s)`, "w4", chart([{ name: say("service"), tone: "flow", area: true, points: found.work.filter((w) => w.service_s !== null).map((w) => [w.time, w.service_s]) }], { since: found.since, until: found.until, width: 380, label: title("service time") })),
@@ -165,18 +165,16 @@ export const proposals = {
   draw({ proposals: rows }, app) {
     const open = rows.filter((p) => p.state === "open"), rest = rows.filter((p) => p.state !== "open");
     const told = (p) => [["claim", p.claim], ["gain", p.gain], ["risk", p.risk], ["rollback", p.rollback], ["change", p.change && plain(p.change) !== "{}" ? plain(p.change) : ""], ["expires", p.expires ? moment(p.expires) : ""]].filter((f) => f[1]);
-    return [
+    return h("div", { class: "stack" },
       open.length ? open.map((p) => h("article", { class: "card proposal", "data-key": p.id },
         h("h2", null, h("span", null, elf(p.elf), " ", p.text), h("small", null, clock(p.time))),
-        h("dl", { class: "facts" }, told(p).map(([name, value]) => [h("dt", null, say(name)), h("dd", null, value)])),
+        h("dl", { class: "facts" }, told(p).map(([name, value]) => [h("dt", null, title(name)), h("dd", null, value)])),
         h("div", { class: "row" }, button(app, "approve", "proposal", { name: p.id, do: "approve" }, { kind: "main", label: p.target }),
           button(app, "reject", "proposal", { name: p.id, do: "reject" }, { label: p.target }), link(p.id, title("story"))))) : h("div", { class: "card" }, empty("nothing")),
-      h("p", null, " "),
       card(title("answered"), "", table("answered", [
         ["time", "nowrap", (p) => clock(p.time)], ["elf", "", (p) => elf(p.elf)], ["proposals", "text", (p) => link(p.id, p.text)],
         ["state", "", (p) => tag(say(p.state), p.state === "approved" ? "good" : "")], ["answered", "wide nowrap", (p) => clock(p.answered)],
-      ], rest)),
-    ];
+      ], rest)));
   },
 };
 
@@ -201,5 +199,5 @@ export const events = {
   load: (app) => ask(`/api/events?before=${app.past ? app.past.position + 1 : ""}`),
   draw: ({ events: rows }) => card(title("events"), "", table("events", [
     ["position", "n mono soft", (e) => e[0]], ["time", "nowrap", (e) => clock(e[1])], ["event", "name", (e) => e[2]], ["subject", "text mono soft", (e) => e[3]],
-  ], rows)),
+  ], rows, "nothing yet", { cards: true })),
 };
