@@ -75,6 +75,12 @@ def alive(elf: Elf) -> dict[str, int]:
     return {row["name"]: row["pid"] for row in rows if row["state"] == "running"}
 
 
+def test_what_was_lost_is_said_in_japanese_too(conf: Path, elf: Elf) -> None:
+    said = elf("import", str(conf), "--output", str(conf.with_name("forest.toml")), "--lang", "ja")
+    assert "プログラム 20、ワーカー 21" in said.out
+    assert "[program:mailer] umask: ワーカーの umask はノードのもの / 対処: " in said.out
+
+
 def test_each_thing_that_was_lost_is_said_with_its_line(conf: Path) -> None:
     imported = Imported(conf, ENVIRON)
     said = [str(note).replace(str(conf.parent), "") for note in imported.notes]

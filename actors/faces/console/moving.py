@@ -62,10 +62,9 @@ def take_over(
     say = japanese if language(lang) == "ja" else str
     for note in imported.notes:
         print(note._replace(text=say(note.text)))
-    counts = (
-        f"{len(imported.programs)} programs, {len(imported.workers)} workers, {len(imported.notes)} notes"
+    told = (
+        f"wrote {output}: {len(imported.programs)} programs, {len(imported.workers)} workers,"
+        f" {len(imported.notes)} notes; try elf node --check --config {output}, then elf node --config {output}"
     )
-    print(
-        f"wrote {output}: {counts}; try elf node --check --config {output}, then elf node --config {output}"
-    )
+    print(say(told))
     return Exit.FINE
