@@ -200,7 +200,7 @@ class RealNode:
         with suppress(LogError, OSError):
             await self.read()
         test = os.environ.get("PYTEST_CURRENT_TEST", "node").partition(" ")[0].rpartition("::")[2]
-        folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         save(folder / f"{test}-{self.name}.jsonl.gz", self.events)
 
     # --- eyes ----------------------------------------------------------------------------------------------
