@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from actors.elves import Draft, View
 from actors.elves.pools import START_COST, STOP_COST, PoolsState, load_of, scalable
-from actors.elves.scaling import COMPUTES, enlist, is_full, retire, started
+from actors.elves.scaling import computes, enlist, is_full, retire, started
 from events.decisions import ScalePool
 from events.observations import UnitSample
-from events.settings import WorkerSettings
+from events.settings import Limits, WorkerSettings
 from projections.units import SECOND
 
 _TIMES = 2.0
@@ -38,11 +38,6 @@ class Side(Struct, frozen=True):
         """The memory of its largest process."""
         return max(sample.memory for sample in self.samples)
 
-    @property
-    def computes(self) -> bool:
-        """Tell whether its processes are at work in the sense of CPU."""
-        return sum(sample.cpu for sample in self.samples) >= COMPUTES * len(self.samples)
-
 
 def decide(state: PoolsState, taken: Collection[str], view: View) -> Iterable[Draft]:
     """Say which pool gives a process to which, if any; those `taken` are being scaled already."""
@@ -54,7 +49,7 @@ def decide(state: PoolsState, taken: Collection[str], view: View) -> Iterable[Dr
         soon = pool.grown_at and now - pool.grown_at < limits.scale_step_s * SECOND
         if needy.lacks <= 0 or not short or soon or len(needy.wanted) >= len(needy.worker.names):
             continue
-        givers = [side for side in sides if side is not needy and _gives(side, needy, short)]
+        givers = [side for side in sides if side is not needy and _gives(side, needy, short, limits)]
         if givers:
             yield from _swap(
                 min(givers, key=lambda side: (side.lasts_s, side.worker.name)), needy, short, state
@@ -78,10 +73,10 @@ def _sides(state: PoolsState, view: View) -> Iterator[Side]:
         yield Side(worker, wanted, samples, pool.wishes[-1].count - len(wanted), lasts)
 
 
-def _gives(giver: Side, needy: Side, short: str) -> bool:
+def _gives(giver: Side, needy: Side, short: str, limits: Limits) -> bool:
     if len(giver.wanted) <= len(giver.worker.units) or needy.lasts_s < _TIMES * giver.lasts_s + _GAIN_S:
         return False
-    return giver.computes if short == "cpu" else giver.largest >= _FREES * needy.largest
+    return computes(giver.samples, limits) if short == "cpu" else giver.largest >= _FREES * needy.largest
 
 
 def _swap(giver: Side, needy: Side, short: str, state: PoolsState) -> Iterator[Draft]:

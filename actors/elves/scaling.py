@@ -17,8 +17,8 @@ from projections.units import SECOND, Unit
 # A step up is at most twofold, or by so many.
 STEP = 4
 # On a machine that has nothing left to give, one more process that computes only slows the others; those that wait
-# for something else may be more. In tenths of a percent of one core.
-COMPUTES = 500
+# for something else may be more. Who uses this part of `cpu_percent` computes: half a core, as printed.
+_COMPUTES = 5 / 9
 TOLERANCE = 0.1
 # A smaller surplus is kept: growing and shrinking by one all day serves nobody.
 SURPLUS = 0.3
@@ -104,10 +104,14 @@ def is_full(
     """Tell what the machine has too little of for one more such process."""
     if host is None:
         return ""
-    computes = sum(sample.cpu for sample in samples) >= COMPUTES * len(samples)
-    if host.cpu >= 10 * limits.host_cpu_percent and computes:
+    if host.cpu >= 10 * limits.host_cpu_percent and computes(samples, limits):
         return "cpu"
     return "" if _more(host, samples, limits) else "memory"
+
+
+def computes(samples: Sequence[UnitSample], limits: Limits) -> bool:
+    """Tell whether these processes are at work in the sense of CPU."""
+    return sum(sample.cpu for sample in samples) >= 10 * limits.cpu_percent * _COMPUTES * len(samples)
 
 
 def _more(host: HostSample, samples: Sequence[UnitSample], limits: Limits) -> int:

@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from actors.audit import replay
 from events.decisions import Decided, MoveTasks, ProposeBatch, ScalePool
 from events.observations import WorkerExited, WorkerReady
@@ -119,35 +121,55 @@ async def test_equal_workers_do_equal_shares_and_a_full_pool_is_advised_a_larger
         await equal(node)
 
 
-async def test_on_a_full_machine_a_pool_gives_a_process_to_one_whose_work_lasts(tmp_path: Path) -> None:
-    (tmp_path / "naps.py").write_text(NAPS)
+# At first nobody counts as computing; then the machine has no memory, or no core, for one more.
+ROOMY = "cpu_percent = 1000\n"
+FULL = {
+    "even_memory": ROOMY + "host_memory_percent = 0\n",
+    "even_cpu": "host_cpu_percent = 0\ncpu_percent = 2\n",
+}
+TURNS = """
+
+
+def turn(task):
+    until = time.monotonic() + task["payload"]
+    while time.monotonic() < until:
+        pass
+"""
+
+
+@pytest.mark.parametrize("rule", FULL)
+async def test_on_a_full_machine_a_pool_gives_a_process_to_one_whose_work_lasts(
+    rule: str, tmp_path: Path
+) -> None:
+    (tmp_path / "naps.py").write_text(NAPS + TURNS)
     sized = "min = 1\nmax = 3"
     toml = (
-        LIMITS.replace("scale_down_s = 1.0", "scale_down_s = 600")
+        LIMITS.replace("scale_down_s = 1.0\n", f"scale_down_s = 600\n{ROOMY}")
         + '[[queue]]\nname = "long"\n[[queue]]\nname = "short"\n'
         + pool("l", "long", tmp_path, sized)
         + pool("s", "short", tmp_path, sized)
-    )
+    ).replace("naps:nap", "naps:turn")
     async with real_node(tmp_path, toml) as node:
         for unit in ("l-1", "s-1"):
             await node.saw(WorkerReady, unit=unit)
         await node.submit("short", [(f"s{n}", 0.1) for n in range(60)])
         for unit in ("s-2", "s-3"):
             await node.saw(WorkerReady, unit=unit)
-        # From now on the machine has no memory for one more.
-        node.configure(toml.replace("[limits]\n", "[limits]\nhost_memory_percent = 0\n"))
+        node.configure(toml.replace(ROOMY, FULL[rule]))
         adopted = len(await node.read())
         node.hup()
         await node.saw(SettingsAdopted, adopted)
         await node.submit("long", [(f"l{n}", 1.0) for n in range(40)])
-        position, gives = await node.saw(Decided, rule="even_memory", target="s")
+        # Three processes that do not compute give no CPU.
+        await node.submit("short", [(f"more{n}", 0.1) for n in range(60)])
+        position, gives = await node.saw(Decided, rule=rule, target="s")
         assert isinstance(gives.action, ScalePool)
         assert gives.inputs["to_lasts_s"] > 2 * gives.inputs["from_lasts_s"]
-        _, gets = await node.saw(Decided, rule="even_memory", target="l")
+        _, gets = await node.saw(Decided, rule=rule, target="l")
         assert isinstance(gets.action, ScalePool)
         assert gets.action.units == ("l-1", "l-2")
         await node.saw(WorkerExited, position)
         await node.saw(WorkerReady, position, unit="l-2")
-        await node.wait(lambda _: len(node.all(TaskFinished, queue="short")) == 60, 60, "60 short ends")
+        await node.wait(lambda _: len(node.all(TaskFinished, queue="short")) == 120, 60, "120 short ends")
         assert node.all(TaskFailed) == []
         await equal(node)
