@@ -16,6 +16,7 @@ from events.codec import canonical
 from events.decisions import Mode
 from events.settings import (
     INDICATORS,
+    LEARNING,
     AgentSettings,
     DistributionSettings,
     ElfSettings,
@@ -323,7 +324,7 @@ class Forest(Struct, frozen=True, kw_only=True):
                 for agent in self.agents
             ),
             distribution=DistributionSettings(
-                policy=self.policy.distribution, parameters=self.policy.parameters
+                policy=self.policy.distribution, parameters=self.policy.parameters, learning=LEARNING
             ),
             kpi={INDICATORS.get(name, name): target for name, target in self.kpi.targets.items()},
             **times(self),

@@ -80,7 +80,9 @@ class _Asker:
     def _turn(self) -> None:
         """Make the board anew: the last resort may be another one."""
         resort = self._dispatch.resorts[0] if self._dispatch.resorts else ""
-        policy: Distribution = distribution(self._choice.policy, self._choice.parameters, resort)
+        policy: Distribution = distribution(
+            self._choice.policy, self._choice.parameters, resort, self._settings.distribution.learning
+        )
         if self._board is not None:
             self._dispatch.unwatch(self._board)
         self._board = Board(self._dispatch, policy)

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
+from msgspec.structs import replace
 
 from actors.simulator.scenario import Choice, Job, Player, Scenario, Window
 from events.decisions import AssignTask, Decided
@@ -91,9 +92,7 @@ class Recorder(Struct, dict=True):
         self.timeline.apply(event)
         if isinstance(body, SettingsAdopted):
             self.settings = body.settings
-            chosen = DistributionSettings(
-                policy=body.settings.distribution.policy, parameters=body.settings.distribution.parameters
-            )
+            chosen = replace(body.settings.distribution, canary=UNSET)
             if not self.chosen or self.chosen[-1][1] != chosen:
                 self.chosen.append((event.time, chosen))
         before = self._held(body)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from actors.elves.deliberation import digest_of
@@ -84,9 +85,9 @@ def distribution_after(
     if layers.settings is None:
         return None
     before = layers.settings.distribution
-    stays = DistributionSettings(policy=before.policy, parameters=before.parameters)
+    stays = replace(before, canary=UNSET)
     if wanted.step == "withdraw":
-        return DistributionSettings(policy=layers.file.policy, parameters=layers.file.parameters)
+        return replace(layers.file, canary=UNSET)
     if wanted.step == "canary":
         canary = CanarySettings(
             policy=wanted.policy,
@@ -102,4 +103,4 @@ def distribution_after(
         return None
     if wanted.step == "rollback":
         return stays
-    return DistributionSettings(policy=wanted.policy, parameters=wanted.parameters)
+    return replace(stays, policy=wanted.policy, parameters=wanted.parameters)

@@ -145,11 +145,20 @@ class CanarySettings(Struct, frozen=True, kw_only=True):
 
 
 class DistributionSettings(Struct, frozen=True, kw_only=True):
-    """Which policy gives tasks to agents, its parameters where they differ from its own, and what is being tried."""
+    """Which policy gives tasks to agents, its parameters where they differ from its own, and what is being tried.
+
+    `learning` 2: speeds of agents are learnt beside everybody else's, and what follows from that; 1 is what a log means
+    that does not say so.
+    """
 
     policy: str = "pull_best"
     parameters: dict[str, float] = {}
     canary: CanarySettings | UnsetType = UNSET
+    learning: int = 1
+
+
+LEARNING = 2
+"""How a node that is started now learns."""
 
 
 class ReminderSettings(Struct, frozen=True, kw_only=True):

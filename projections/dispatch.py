@@ -40,7 +40,7 @@ class Dispatch(Ledger, dict=True):
         if isinstance(body, _OF_TASKS):
             # Most events are of tasks that workers pull; they end here.
             if body.queue in self.queues or f"{body.queue}/{body.task}" in self.tasks:
-                self._of_task(event, body, now)
+                self._of_task(event, body, now, settings.distribution.learning)
             return
         match body:
             case Decided(action=AssignTask() as given):
@@ -61,13 +61,13 @@ class Dispatch(Ledger, dict=True):
                 for name in _agents_of(body):
                     self._sync(name, now)
 
-    def _of_task(self, event: Recorded, body: TaskEvent, now: int) -> None:
+    def _of_task(self, event: Recorded, body: TaskEvent, now: int, learning: int) -> None:
         match body:
             case TaskSubmitted():
                 if body.queue in self.queues:
                     self._submitted(event, body, now)
             case TaskStarted() | TaskFinished() | TaskFailed() | TaskReleased():
-                self._said(event, body, now)
+                self._said(event, body, now, learning)
             case TaskDied() | TaskDropped() | TaskCancelled() | TaskMoved():
                 self.drop(f"{body.queue}/{body.task}", now)
             case _:
@@ -87,7 +87,11 @@ class Dispatch(Ledger, dict=True):
         )
 
     def _said(
-        self, event: Recorded, body: TaskStarted | TaskFinished | TaskFailed | TaskReleased, now: int
+        self,
+        event: Recorded,
+        body: TaskStarted | TaskFinished | TaskFailed | TaskReleased,
+        now: int,
+        learning: int,
     ) -> None:
         key = f"{body.queue}/{body.task}"
         role, _, agent = event.source.partition(".")
@@ -96,7 +100,7 @@ class Dispatch(Ledger, dict=True):
             case TaskStarted():
                 self.start(key, agent, body.lease, event.position, now)
             case TaskFinished():
-                self.finish(key, agent, body.claim, body.service_ms, now, event.position)
+                self.finish(key, agent, body.claim, body.service_ms, now, event.position, learning)
             case TaskFailed():
                 wait = round(body.retry_in_s * 1e6)
                 at = event.position

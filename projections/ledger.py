@@ -132,14 +132,23 @@ class Ledger(Struct, dict=True):
         self._tell_task(key)
         return True
 
-    def finish(self, key: str, agent: str, claim: int, service_ms: int, now: int, position: int = 0) -> bool:
-        """Take a result; tells whether it is the task's effective end."""
+    def finish(
+        self,
+        key: str,
+        agent: str,
+        claim: int,
+        service_ms: int,
+        now: int,
+        position: int = 0,
+        learning: int = 1,
+    ) -> bool:
+        """Take a result; tells whether it is the task's effective end. `learning` as in `DistributionSettings`."""
         task = self._ended(key, agent, claim, position)
         if task is None:
             return False
         self._count("accepted")
         record = self._credit(task, agent, True, service_ms, now)
-        compared = self.sizes.compared(task.queue, task.kind, service_ms)
+        compared = self.sizes.compared(task.queue, task.kind, service_ms, learning)
         if compared:
             record.ran(*compared)
         self.sizes.finished(task.queue, task.kind, service_ms * record.speed, now)

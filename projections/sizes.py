@@ -32,7 +32,7 @@ class Size(Struct, omit_defaults=True):
         return sum(self.last) / len(self.last) if self.last else self.guess
 
 
-class Mean(Struct):
+class Mean(Struct, omit_defaults=True):
     """A running mean over the last thousand or so.
 
     `ratio` is the mean logarithm of estimated to actual time: above 0 where sizes of a kind differ, because a mean is
@@ -58,15 +58,17 @@ class Sizes(Struct):
         size.guess = mean.value if mean else 0.0
         size.at = now
 
-    def compared(self, queue: str, kind: str, ms: int) -> tuple[float, float] | None:
+    def compared(self, queue: str, kind: str, ms: int, learning: int) -> tuple[float, float] | None:
         """Return the logarithm of estimated to actual time of a task that ended, and what is usual in its queue.
 
-        None where too little is known of its kind.
+        None where too little is known of its kind. With `learning` 1 nothing is usual.
         """
         size, mean = self.kinds.get(f"{queue}/{kind}"), self.means.get(queue)
         if size is None or mean is None or size.count < 2 or ms <= 0 or size.mean <= 0:
             return None
         ratio = log(size.mean / ms)
+        if learning < 2:
+            return ratio, 0.0
         mean.compared = min(mean.compared + 1, _MEAN_OF)
         mean.ratio += (ratio - mean.ratio) / mean.compared
         return ratio, mean.ratio

@@ -27,9 +27,9 @@ def policy_of(dispatch: Dispatch, settings: DistributionSettings) -> Distributio
     if kept and kept[0] == settings and kept[1] == resort:
         return kept[2]
     try:
-        policy = distribution(settings.policy, settings.parameters, resort)
+        policy = distribution(settings.policy, settings.parameters, resort, settings.learning)
     except ValueError:
-        policy = distribution("pull_best")
+        policy = distribution("pull_best", learning=settings.learning)
     dispatch.__dict__["policy"] = (settings, resort, policy)
     return policy
 
@@ -40,12 +40,13 @@ def candidate_of(dispatch: Dispatch, settings: DistributionSettings) -> Distribu
     resort = dispatch.resorts[0] if dispatch.resorts else ""
     if not canary:
         return None
+    place = (canary, resort, settings.learning)
     kept = dispatch.__dict__.get("candidate")
-    if not kept or kept[0] != (canary, resort):
+    if not kept or kept[0] != place:
         try:
-            kept = ((canary, resort), distribution(canary.policy, canary.parameters, resort))
+            kept = (place, distribution(canary.policy, canary.parameters, resort, settings.learning))
         except ValueError:
-            kept = ((canary, resort), None)
+            kept = (place, None)
         dispatch.__dict__["candidate"] = kept
     found: Distribution | None = kept[1]
     return found

@@ -64,7 +64,7 @@ class BalanceElf:
     """
 
     name = "balance"
-    version = "2"
+    version = "1"
     state_type = BalanceState
     triggers: tuple[type[Event], ...] = (
         AgentAdded,

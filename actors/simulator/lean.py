@@ -8,7 +8,7 @@ from actors.elves.distribution import board_of
 from actors.simulator.engine import QUEUE, Placed
 from actors.simulator.players import SECOND, Given
 from actors.simulator.scenario import Choice, Job, Scenario
-from events.settings import AgentSettings, DistributionSettings, QueueSettings, Settings
+from events.settings import LEARNING, AgentSettings, DistributionSettings, QueueSettings, Settings
 from projections.dispatch import Dispatch
 
 NODE = "simulator"
@@ -33,8 +33,13 @@ def settings_of(scenario: Scenario, choice: Choice) -> Settings:
             )
             for player in scenario.players
         ),
-        distribution=DistributionSettings(policy=choice.policy, parameters=choice.parameters),
+        distribution=chosen(choice),
     )
+
+
+def chosen(choice: Choice) -> DistributionSettings:
+    """Return what a node that is started now would adopt for a choice."""
+    return DistributionSettings(policy=choice.policy, parameters=choice.parameters, learning=LEARNING)
 
 
 class LeanBalancer:
@@ -83,7 +88,7 @@ class LeanBalancer:
 
     def finish(self, given: Given, agent: str, service_ms: int, now: int) -> bool:
         """See `Balancer.finish`."""
-        return self.fold.finish(given.key, agent, given.claim, service_ms, now)
+        return self.fold.finish(given.key, agent, given.claim, service_ms, now, learning=LEARNING)
 
     def fail(self, given: Given, agent: str, service_ms: int, now: int) -> bool:
         """See `Balancer.fail`."""
@@ -108,8 +113,7 @@ class LeanBalancer:
             pick = self._board.pick(now)
 
     def _turn(self, choice: Choice) -> None:
-        adopted = DistributionSettings(policy=choice.policy, parameters=choice.parameters)
-        self._board = board_of(self.fold, policy_of(self.fold, adopted))
+        self._board = board_of(self.fold, policy_of(self.fold, chosen(choice)))
 
     def wakes(self, now: int) -> int:
         """See `Balancer.wakes`."""

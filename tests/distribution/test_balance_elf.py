@@ -54,7 +54,7 @@ def test_the_decision_names_the_chosen_and_the_others_with_their_numbers() -> No
     assert second.candidates[0].terms["held"] == 0
     assert second.candidates[2].terms["held"] == 1
     assert second.inputs["others"] == {"down": 1, "full": 1}
-    assert (second.cost, second.target, second.inputs["distribution"]) == (0, "b", "pull_best/2")
+    assert (second.cost, second.target, second.inputs["distribution"]) == (0, "b", "pull_best/1")
 
 
 def test_the_best_eight_others_are_named_and_all_are_counted() -> None:

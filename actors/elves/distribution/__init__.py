@@ -10,6 +10,7 @@ from actors.elves.distribution.placing import Distribution
 from actors.elves.distribution.pull import PullFair, PullFifo
 from actors.elves.distribution.seed import Seed
 from actors.elves.distribution.seed_repaired import SeedRepaired
+from events.settings import LEARNING
 
 _KINDS: dict[str, type[Distribution]] = {
     kind.name: kind for kind in (PullBest, PullFair, PullFifo, Seed, SeedRepaired, Jsq)
@@ -20,13 +21,16 @@ PARAMETERS: dict[str, tuple[Parameter, ...]] = {name: kind.parameters for name, 
 
 
 def distribution(
-    name: str, parameters: Mapping[str, float] | None = None, fallback: str = ""
+    name: str, parameters: Mapping[str, float] | None = None, fallback: str = "", learning: int = LEARNING
 ) -> Distribution:
-    """Return a policy; `fallback` names the last resort of `seed`. Raises ValueError that says what would do."""
+    """Return a policy; `fallback` names the last resort of `seed`, `learning` is as in `DistributionSettings`.
+
+    Raises ValueError that says what would do.
+    """
     kind = _KINDS.get(name)
     if kind is None:
         raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}; try {NAMES[0]}")
-    return kind(read(name, kind.parameters, parameters or {}), fallback)
+    return kind(read(name, kind.parameters, parameters or {}, learning), fallback, learning)
 
 
 __all__ = [

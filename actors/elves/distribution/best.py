@@ -1,7 +1,7 @@
 """Short tasks first, but none for ever: by how long a task has waited in proportion to how long it will take."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import log2
 from typing import Any
 
@@ -10,6 +10,7 @@ from actors.elves.distribution.lanes import Entry, Lane
 from actors.elves.distribution.parameters import Parameter
 from actors.elves.distribution.placing import Distribution, first, last_resort
 from actors.elves.distribution.seats import Seat
+from events.settings import LEARNING
 from projections.agents import Agent
 from projections.assignments import Task
 from projections.records import HOUR, SECOND, Record
@@ -32,11 +33,10 @@ class PullBest(Distribution):
     """
 
     name = "pull_best"
-    version = "2"
     parameters = (
         Parameter("patience", 2.0, 0.0, 1000.0, "Mean sizes that every task has waited from the beginning."),
         Parameter("weight", 0.8, 0.0, 2.0, "Power of the size in the ratio: 0 is the order of age."),
-        Parameter("known", 2, 1, 1000, "Finished tasks of a kind before its own mean counts."),
+        Parameter("known", 2, 1, 1000, "Finished tasks of a kind before its own mean counts.", 5),
         Parameter(
             "lead", 0.12, 0.0, 1.0, "Utilisation that an agent of double speed may be ahead of others."
         ),
@@ -57,6 +57,10 @@ class PullBest(Distribution):
         ),
     )
 
+    def __init__(self, values: Mapping[str, float], fallback: str = "", learning: int = LEARNING) -> None:
+        super().__init__(values, fallback, learning)
+        self.version = str(learning)
+
     @property
     def lost_first(self) -> bool:
         """See `Distribution`."""
@@ -73,7 +77,8 @@ class PullBest(Distribution):
         step = self._next_step(agent, record, held, now)
         if step:
             return Seat(why_not="slow start", until=step)
-        turn = record.utilisation(moment) - self.values["lead"] * (min(record.speed, _MOST) - 1)
+        speed = record.speed if self.learning < 2 else min(record.speed, _MOST)
+        turn = record.utilisation(moment) - self.values["lead"] * (speed - 1)
         return Seat((turn, record.freed_at, agent.name), limited=limited)
 
     def _next_step(self, agent: Agent, record: Record, held: int, now: int) -> int:
@@ -131,7 +136,9 @@ class PullBest(Distribution):
 
         What is running now says little of that: long tasks are nearly always among it.
         """
-        typical = board.ledger.sizes.typical_ms(size, round(self.values["known"]))
+        typical = None
+        if self.learning > 1:
+            typical = board.ledger.sizes.typical_ms(size, round(self.values["known"]))
         return self.estimate_ms(board, size) if typical is None else typical
 
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:

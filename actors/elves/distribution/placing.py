@@ -7,6 +7,7 @@ from actors.elves.distribution.board import Board
 from actors.elves.distribution.lanes import Entry, Lane
 from actors.elves.distribution.parameters import Parameter
 from actors.elves.distribution.seats import Item, Seat
+from events.settings import LEARNING
 from projections.agents import Agent
 from projections.assignments import Task
 from projections.records import HOUR, Record
@@ -16,15 +17,16 @@ class Distribution:
     """A policy. `version` changes with every change of behaviour; `slot_us` is how often time alone changes turns."""
 
     name: ClassVar[str] = ""
-    version: ClassVar[str] = "1"
+    version: str = "1"
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     push: ClassVar[bool] = False
     ordered: ClassVar[bool] = True
     slot_us: ClassVar[int] = HOUR
 
-    def __init__(self, values: Mapping[str, float], fallback: str = "") -> None:
+    def __init__(self, values: Mapping[str, float], fallback: str = "", learning: int = LEARNING) -> None:
         self.values = dict(values)
         self.fallback = fallback
+        self.learning = learning
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
