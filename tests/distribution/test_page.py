@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from actors.elves.distribution import NAMES, PARAMETERS, distribution
+from events.settings import DistributionSettings
 
 PAGE = (Path(__file__).parents[2] / "docs/distribution.md").read_text(encoding="utf-8")
 
@@ -38,3 +39,11 @@ def test_an_unknown_policy_or_parameter_is_refused() -> None:
         distribution("best")
     with pytest.raises(ValueError, match=r"zeal: expected a parameter of jsq: no parameters, got 1"):
         distribution("jsq", {"zeal": 1})
+
+
+def test_a_log_that_does_not_say_how_speeds_are_learnt_is_read_as_it_was_written() -> None:
+    before, now = distribution("pull_best", learning=1), distribution("pull_best")
+    assert (before.version, before.values["known"]) == ("1", 5)
+    assert (now.version, now.values["known"]) == ("2", 2)
+    assert DistributionSettings().learning == 1
+    assert distribution("seed", learning=1).version == distribution("seed").version
