@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -252,8 +253,9 @@ async def test_a_beaten_runner_never_doubles_an_end(
             await runner.ended()
             runner = runner.next()
     try:
-        await ends_of(client, tasks, seconds=40)
-        assert await runner.drain() == 0
+        await ends_of(client, tasks, seconds=60)
+        # The last one may have nothing left to do and be told to end before it listens to signals.
+        assert await runner.drain() in (0, -signal.SIGTERM)
     finally:
         runner.close()
     story = lives(await client.story())
