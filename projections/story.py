@@ -10,6 +10,8 @@ from projections.phrases import LANGUAGES
 
 Query = Callable[[str, Sequence[object]], list[dict[str, Any]]]
 """Runs SQL with parameters on the warehouse's views and returns rows by column name."""
+Words = Callable[[str], str]
+"""Says a text of the log in the reader's language."""
 
 LINES = 400
 SHORTEST_PREFIX = 4
@@ -33,9 +35,9 @@ class Story(Struct, frozen=True):
     lines: list[Line]
 
 
-def story(query: Query, id: str, language: str = "en") -> Story | None:
+def story(query: Query, id: str, language: str = "en", told: Words = str) -> Story | None:
     """Tell of a task, a unit or pool, an agent, or a decision by its id or a unique prefix; None if unknown."""
-    teller = _Teller(query, LANGUAGES.get(language, LANGUAGES["en"]))
+    teller = _Teller(query, LANGUAGES.get(language, LANGUAGES["en"]), told)
     return (
         teller.task(id)
         or teller.worker(id)
@@ -46,12 +48,16 @@ def story(query: Query, id: str, language: str = "en") -> Story | None:
 
 
 class _Teller:
-    def __init__(self, query: Query, phrases: Any) -> None:
+    def __init__(self, query: Query, phrases: Any, told: Words) -> None:
         self._query = query
         self._phrases = phrases
+        self._told = told
 
     def say(self, phrase: str, **words: object) -> str:
         return str(self._phrases[phrase].format(**words))
+
+    def _title(self, phrase: str, row: dict[str, Any]) -> str:
+        return self.say(phrase, **(row | {"state": self._told(row["state"])}))
 
     def line(self, row: dict[str, Any], phrase: str, **words: object) -> Line:
         return Line(row["time"], row["seq"], self.say(phrase, **(row | words)))
@@ -69,7 +75,7 @@ class _Teller:
         for row in self._query(_DECISIONS_FOR_TASK, [id, id]):
             lines += self._verdict(row)
         lines += [self._agent_line(row) for row in self._query(_NOTES_OF_TASK, [id])]
-        title = "; ".join(self.say("task", **state) for state in states)
+        title = "; ".join(self._title("task", state) for state in states)
         return Story("task", id, title, _in_order(lines))
 
     def worker(self, id: str) -> Story | None:
@@ -88,7 +94,7 @@ class _Teller:
         for target in {id, *(unit["id"] for unit in units), *(unit["pool"] or id for unit in units)}:
             lines += [self._intent_line(row) for row in self._query(_INTENTS, [target])]
         if own:
-            title = self.say("worker", **own[0])
+            title = self._title("worker", own[0])
         else:
             done, errors = sum(unit["done"] for unit in units), sum(unit["errors"] for unit in units)
             title = self.say("pool", id=id, count=len(units), done=done, errors=errors)
@@ -104,7 +110,7 @@ class _Teller:
             lines += self._verdict(row)
         lines += [self._effect_line(row) for row in self._query(_EFFECTS_ABOUT, [id])]
         lines += [self._task_line(row) for row in self._query(_TASKS_OF_AGENT, [id])]
-        return Story("agent", id, self.say("agent", **found[0]), self._last(_in_order(lines)))
+        return Story("agent", id, self._title("agent", found[0]), self._last(_in_order(lines)))
 
     def distribution(self, id: str) -> Story | None:
         """Why tasks are given out as they are: settings, what tuning found, answers, trials and their ends."""
@@ -151,7 +157,8 @@ class _Teller:
         return lines + effects
 
     def _verdict(self, row: dict[str, Any]) -> list[Line]:
-        lines = [self.line(row, "decided", rule=row["kind"], cost=row["mana_cost"])]
+        text = self._told(row["text"])
+        lines = [self.line(row, "decided", rule=row["kind"], cost=row["mana_cost"], text=text)]
         if row["stale"]:
             lines.append(self.line(row, "stale"))
         return lines
@@ -170,12 +177,12 @@ class _Teller:
             scores = sorted(candidate.get("terms", {}).items())
             terms = ", ".join(f"{name} {value:g}" for name, value in scores)
             words = {"name": candidate["name"], "terms": f" ({terms})" if terms else ""}
-            why_not = candidate.get("why_not", "")
+            why_not = self._told(candidate.get("why_not", ""))
             lines.append(self.line(row, "candidate" if why_not else "chosen", **words, why_not=why_not))
         return lines
 
     def _effect_line(self, row: dict[str, Any]) -> Line:
-        what, detail = row["what"], row["detail"] or row["error"]
+        what, detail = row["what"], self._told(row["detail"] or row["error"] or "")
         phrase = {"started": "effect_started", "verified": "verified", "failed": "effect_failed"}.get(what)
         if phrase is None:
             phrase = "step_ok" if row["ok"] else "step_bad"
@@ -185,6 +192,9 @@ class _Teller:
         if row["ignored"]:
             return self.line(row, "ignored")
         words: dict[str, object] = {"reason": row["reason"] or "-", "to": row["moved_to"]}
+        if row["kind"] != "error":
+            # What a handler raised is said in its own words.
+            words["error"] = self._told(row["error"] or "")
         if row["what"] == "finished":
             words |= {
                 "result": _short(_read(row["body"]).get("result")),
@@ -208,7 +218,8 @@ class _Teller:
             how = self.say("by_signal", signal=row["signal"])
         else:
             how = self.say("unknown_end") if row["code"] is None else self.say("by_code", code=row["code"])
-        return self.line(row, "exited", how=how, error=f": {row['error']}" if row["error"] else "")
+        error = f": {self._told(row['error'])}" if row["error"] else ""
+        return self.line(row, "exited", how=how, error=error)
 
     def _agent_line(self, row: dict[str, Any]) -> Line:
         note = _read(row["body"]).get("note", {}) if row["what"] == "handed_over" else {}

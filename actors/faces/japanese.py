@@ -80,7 +80,12 @@ def _catalogue() -> tuple[
 
 def catalogue() -> list[tuple[str, str]]:
     """Return every line of ja.txt as English and Japanese."""
-    lines = _FILE.read_text(encoding="utf-8").splitlines()
+    return pairs(_FILE)
+
+
+def pairs(path: Path) -> list[tuple[str, str]]:
+    """Return the lines of a catalogue as English and Japanese."""
+    lines = path.read_text(encoding="utf-8").splitlines()
     return [(pair[0], pair[1]) for line in lines if "\t" in line and len(pair := line.split("\t")) == 2]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actors.client import Client
+from actors.faces.reasons import in_words
 from actors.place import Place
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Link:
         from projections.story import story
 
         ask = self.query(asyncio.get_running_loop())
-        return await asyncio.to_thread(story, ask, about, language)
+        return await asyncio.to_thread(story, ask, about, language, in_words(language))
 
     async def close(self) -> None:
         """Give the connection back."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.faces.console.output import plain
 from actors.faces.console.words import say
+from actors.faces.reasons import reason
 
 MARKS = {"fine": "✔", "warning": "⚠", "bad": "✖", "busy": "↻", "off": "◦"}
 """Letters of one column each in every terminal, whatever its idea of emoji."""
@@ -100,7 +101,7 @@ def deed(row: dict[str, Any], lang: str) -> str:
     """Say what a decision does, in a few words."""
     phrase, mode = _DEEDS.get(row.get("choice", "")), _MODES.get(row.get("mode", ""))
     if phrase is None:
-        return str(row.get("choice") or row["text"])
+        return str(row.get("choice") or reason(row["text"], lang))
     intent, done, japanese = phrase
     told = pick(intent if mode else done, japanese, lang).format(row["target"])
     return pick(*mode, lang).format(told) if mode else told
@@ -108,7 +109,7 @@ def deed(row: dict[str, Any], lang: str) -> str:
 
 def action(row: dict[str, Any], lang: str) -> str:
     """Say what a decision does and why."""
-    return f"{deed(row, lang)} ({row['text']})"
+    return f"{deed(row, lang)} ({reason(row['text'], lang)})"
 
 
 def elf_line(elf: dict[str, Any], lang: str, now: float | None = None) -> str:

@@ -10,10 +10,10 @@ from tests.faces.console import ROOT
 
 # What these say goes to the log or to another program of ours, not to a person.
 INNER = frozenset(
-    "keeper.py keeper_client.py handler_host.py group_entry.py single_entry.py canary.py agent_words.py agent_orders.py"
-    " agent_canary.py agent_beats.py codec.py authority.py upcasters.py chain.py jetstream.py executor.py channels.py"
+    "keeper.py keeper_client.py handler_host.py group_entry.py single_entry.py agent_words.py agent_orders.py"
+    " agent_beats.py codec.py authority.py upcasters.py chain.py jetstream.py executor.py channels.py"
     " trimming.py bus.py archivist.py rebuilding.py supervisor.py managed_files.py config_check.py watchman.py"
-    " japanese.py mover.py recorder.py agent_actor.py publisher.py custodian.py settler.py time_advice.py".split()
+    " japanese.py reasons.py mover.py recorder.py publisher.py custodian.py settler.py time_advice.py".split()
 )
 _CONFIG = frozenset({"add", "Said", "Form", "_named"})
 _WORDS = re.compile(r"[A-Za-z]{2}")
@@ -82,7 +82,7 @@ def template(node: ast.JoinedStr | ast.Constant) -> str:
     text, seen = "", Counter[str]()
     for part in node.values:
         if isinstance(part, ast.FormattedValue):
-            name = _name(part.value).strip("_").lower()
+            name = field_name(part.value).strip("_").lower()
             seen[name] += 1
             text += f"{{{name}{seen[name] if seen[name] > 1 else ''}}}"
         elif isinstance(part, ast.Constant):
@@ -90,19 +90,20 @@ def template(node: ast.JoinedStr | ast.Constant) -> str:
     return text
 
 
-def _name(value: ast.expr) -> str:
+def field_name(value: ast.expr) -> str:
+    """Return what a field is called by what it holds."""
     match value:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
         case ast.Subscript(slice=ast.Constant(value=str() as name)):
             return name
         case ast.Subscript(value=inner) | ast.BinOp(left=inner) | ast.Starred(value=inner):
-            return _name(inner)
+            return field_name(inner)
         case ast.Call(args=[first, *_]) if not isinstance(first, ast.Constant):
-            return _name(first)
+            return field_name(first)
         case ast.Call(func=func):
-            return _name(func)
+            return field_name(func)
         case ast.GeneratorExp(elt=inner) | ast.ListComp(elt=inner):
-            return _name(inner)
+            return field_name(inner)
         case _:
             return "value"

@@ -13,6 +13,7 @@ from actors.faces.console.options import HERE, Language, Where, WhereOption, lan
 from actors.faces.console.output import clock, note, show_json, show_table
 from actors.faces.console.status import alert_state, ask_status
 from actors.faces.console.words import say
+from actors.faces.reasons import reason
 from actors.place import NodeUnreachable
 from events.controls import AlertAcknowledged, AlertSilenced, ElvesPaused, ElvesResumed, ModeSet
 from events.event import Event
@@ -131,7 +132,7 @@ def open_alerts(*, json: bool = False, lang: Language | None = None, where: Wher
             clock(int(row["opened"] * 1e6)),
             row["severity"],
             say(alert_state(row), tongue),
-            row["text"],
+            reason(row["text"], tongue),
         )
         for row in rows
     ]

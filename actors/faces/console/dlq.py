@@ -12,6 +12,7 @@ from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, note, show_json, show_table, size
 from actors.faces.console.reading import Reading
 from actors.faces.console.words import say
+from actors.faces.reasons import fault
 from actors.place import Place
 from events.subjects import token
 
@@ -33,6 +34,7 @@ def list_(
     queue: str = "",
     limit: Annotated[int, Parameter(name=["--limit", "-n"])] = 50,
     json: bool = False,
+    lang: Language | None = None,
     where: WhereOption = HERE,
 ) -> int:
     """List dead letters, the latest first.
@@ -45,6 +47,8 @@ def list_(
         At most so many.
     json
         Print a JSON list.
+    lang
+        en or ja.
     """
     if limit < 1:
         raise Failure(f"expected --limit of at least 1, got {limit}")
@@ -52,6 +56,7 @@ def list_(
     if json:
         show_json(rows)
         return Exit.FINE
+    tongue = language(lang)
     cells = [
         [
             row["id"],
@@ -62,15 +67,15 @@ def list_(
             row["deaths"],
             row["failure"],
             clock(row["died"]),
-            (row["error"] or "")[:80],
+            fault(row["error"] or "", tongue)[:80],
         ]
         for row in rows
     ]
     if not rows:
         print("no dead letters" + (f" in queue {queue}" if queue else ""))
         return Exit.FINE
-    headings = ["task", "queue", "type", "worker", "attempts", "deaths", "failure", "died", "error"]
-    show_table(headings, cells, numbers=(4, 5))
+    heads = ["task", "queue", "type", "worker", "attempts", "deaths", "failure", "died", "error"]
+    show_table([say(head, tongue) for head in heads], cells, numbers=(4, 5))
     return Exit.FINE
 
 
@@ -113,7 +118,7 @@ def _print(row: dict[str, Any], lang: Language) -> None:
         ("queue", row["queue"] + (f" ({row['type']})" if row["type"] else "")),
         ("attempts", row["attempts"]),
         ("deaths", row["deaths"]),
-        ("error", f"{row['failure']}: {row['error']}"),
+        ("error", f"{row['failure']}: {fault(row['error'] or '', lang)}"),
         ("worker", f"{row['unit'] or row['worker']}"),
         ("ended", ending if known else None),
         ("memory peak", size(row["memory_bytes"]) if row["memory_bytes"] else None),

@@ -28,7 +28,7 @@ def show_table(
     lines = [list(headings), *cells]
     widths = [max(width(line[column]) for line in lines) for column in range(len(headings))]
     for line in lines:
-        padded = [_pad(text, widths[at], at in numbers) for at, text in enumerate(line)]
+        padded = [padded(text, widths[at], at in numbers) for at, text in enumerate(line)]
         print("  ".join(padded).rstrip())
 
 
@@ -54,7 +54,8 @@ def width(text: str) -> int:
     )
 
 
-def _pad(text: str, wanted: int, right: bool) -> str:
+def padded(text: str, wanted: int, right: bool = False) -> str:
+    """Return a text with as many blanks as its column of a terminal wants."""
     gap = " " * (wanted - width(text))
     return gap + text if right else text + gap
 

@@ -9,9 +9,11 @@ from actors.client import Client
 from actors.faces.acts import answer
 from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, Language, Where, WhereOption, language
-from actors.faces.console.output import clock, show_json, show_table
+from actors.faces.console.output import clock, padded, show_json, show_table
 from actors.faces.console.reading import Reading
 from actors.faces.console.words import say
+from actors.faces.look import pick
+from actors.faces.reasons import reason
 
 _LIST = "SELECT * EXCLUDE (action) FROM proposals WHERE ? OR state = 'open' ORDER BY seq DESC LIMIT 200"
 _ONE = "SELECT * EXCLUDE (action) FROM proposals WHERE starts_with(id, ?) ORDER BY seq DESC LIMIT 2"
@@ -41,7 +43,7 @@ def plan(
     """
     with Reading(where.place()) as reading:
         if id:
-            return _show(_one(reading, id), json)
+            return _show(_one(reading, id), json, language(lang))
         rows = reading.query(_LIST, [all])
     if json:
         show_json([_plain(row) for row in rows])
@@ -52,7 +54,15 @@ def plan(
         return Exit.FINE
     heads = ["id", "time", "elf", "rule", "target", "state", "proposal"]
     cells = [
-        (row["id"][:9], clock(row["time"]), row["elf"], row["rule"], row["target"], row["state"], row["text"])
+        (
+            row["id"][:9],
+            clock(row["time"]),
+            row["elf"],
+            row["rule"],
+            row["target"],
+            _state(row, tongue),
+            reason(row["text"], tongue),
+        )
         for row in rows
     ]
     show_table([say(head, tongue) for head in heads], cells)
@@ -120,21 +130,28 @@ def _one(reading: Reading, id: str) -> dict[str, Any]:
     return rows[0]
 
 
-def _show(row: dict[str, Any], as_json: bool) -> int:
+def _show(row: dict[str, Any], as_json: bool, lang: Language) -> int:
     if as_json:
         show_json(_plain(row))
         return Exit.FINE
-    print(f"{row['id']}  {row['elf']} {row['rule']} {row['target']}: {row['state']}")
-    print(f"  {row['text']}")
-    told = [("claim", row["claim"]), ("gain", row["gain"])]
+    print(f"{row['id']}  {row['elf']} {row['rule']} {row['target']}: {_state(row, lang)}")
+    print(f"  {reason(row['text'], lang)}")
+    told = [(name, reason(row[name] or "", lang)) for name in ("claim", "gain")]
     if row["low"] is not None:
-        told.append(("interval", f"{row['low']:g} to {row['high']:g}, n = {row['n']}"))
-    told += [("risk", row["risk"]), ("rollback", row["rollback"]), ("change", _text(row["change"]))]
-    told += [("sql", row["sql"]), ("expires", clock(row["expires"])), ("answer", row["answer"])]
+        to = pick(" to ", "~", lang)
+        told.append(("interval", f"{row['low']:g}{to}{row['high']:g}, n = {row['n']}"))
+    told += [(name, reason(row[name] or "", lang)) for name in ("risk", "rollback")]
+    told += [("change", _text(row["change"])), ("sql", row["sql"])]
+    told += [("expires", clock(row["expires"])), ("answer", row["answer"])]
     for name, value in told:
         if value:
-            print(f"  {name:<9} {value}")
+            print(f"  {padded(say(name, lang), 9)} {value}")
     return Exit.FINE
+
+
+def _state(row: dict[str, Any], lang: Language) -> str:
+    """Return what became of a proposal; an alert that is open goes on, a proposal that is open waits for an answer."""
+    return pick("open", "未回答", lang) if row["state"] == "open" else say(row["state"], lang)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

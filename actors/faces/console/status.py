@@ -12,6 +12,7 @@ from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, plain, show_json, show_table, size, span
 from actors.faces.console.words import say
 from actors.faces.look import action, bar, elf_line, marked, percent
+from actors.faces.reasons import reason
 from actors.place import Place
 
 
@@ -146,7 +147,7 @@ def _print_news(page: dict[str, Any], lang: Language) -> None:
 
 
 def _alert_line(alert: dict[str, Any], lang: Language) -> str:
-    about = f"{alert['severity']}  {alert['cause']} {alert['target']}  {alert['text']}"
+    about = f"{alert['severity']}  {alert['cause']} {alert['target']}  {reason(alert['text'], lang)}"
     return f"  {_moment(alert['opened'])}  {about}{_known(alert, lang)}"
 
 

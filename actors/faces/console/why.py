@@ -4,6 +4,7 @@ from actors.faces.console.failure import Exit, Failure
 from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, show_json
 from actors.faces.console.reading import Reading
+from actors.faces.reasons import in_words
 
 
 def why(
@@ -33,7 +34,9 @@ def tell(reading: Reading, id: str, lang: Language | None, as_json: bool = False
     """Print the story of an id. Raises Failure when nobody has that id."""
     from projections.story import story
 
-    told = story(reading.query, id, language=language(lang))
+    # A script reads the same wherever it runs.
+    tongue = lang or "en" if as_json else language(lang)
+    told = story(reading.query, id, tongue, in_words(tongue))
     if told is None:
         raise Failure(
             f"expected a task, worker or decision of this forest, got {id!r}; try elf tasks or elf status",

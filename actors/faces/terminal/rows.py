@@ -7,7 +7,8 @@ from actors.faces.console.options import Language
 from actors.faces.console.output import clock, plain, size, span
 from actors.faces.console.status import alert_state, mode_of
 from actors.faces.console.words import say
-from actors.faces.look import MARKS, at, bar, deed, elf_line, elf_name, percent
+from actors.faces.look import MARKS, action, at, bar, elf_line, elf_name, percent
+from actors.faces.reasons import reason
 
 Page = Mapping[str, Any]
 TONES = {"fine": "good", "warning": "warn", "bad": "bad", "busy": "busy", "off": "soft"}
@@ -167,11 +168,10 @@ def _deeds(name: str) -> Callable[[View], list[Row]]:
     def rows(view: View) -> list[Row]:
         found = []
         for row in view.page[name]:
-            text = f"{deed(row, view.lang)} ({row['text']})"
             cells = (
                 Cell(clock(int(row["time"] * 1e6))[-12:-4], "soft"),
                 Cell(elf_name(row["elf"], view.lang), row["elf"]),
-                Cell(text),
+                Cell(action(row, view.lang)),
             )
             found.append(Row(row["decision"], cells, row["decision"], row))
         return found
@@ -188,7 +188,10 @@ def _alerts(view: View) -> list[Row]:
         cells = (
             Cell(clock(int(row["opened"] * 1e6))[-12:-4], "soft"),
             Cell(say(row["severity"], view.lang), tone),
-            Cell(f"{told}{row['cause']} {row['target']}: {row['text']}", "soft" if told else ""),
+            Cell(
+                f"{told}{row['cause']} {row['target']}: {reason(row['text'], view.lang)}",
+                "soft" if told else "",
+            ),
         )
         found.append(Row(f"{row['cause']}/{row['target']}", cells, row["target"], row, known == "open"))
     return found

@@ -18,8 +18,9 @@ from starlette.routing import Route
 from actors.faces import answers
 from actors.faces.acts import ACTS
 from actors.faces.link import Link
+from actors.faces.reasons import spoken
 from actors.faces.web import tails
-from actors.faces.web.guard import Guard, wrong
+from actors.faces.web.guard import Guard, language, wrong
 from actors.faces.web.news import News, TooMany
 from actors.faces.web.past import Past
 from actors.faces.web.probes import Probes
@@ -78,23 +79,22 @@ class Api:
 
     def _question(self, ask: Callable[[Link, answers.Words], Awaitable[dict[str, Any]]]) -> Endpoint:
         async def answer(request: Request) -> Response:
-            return _json(await ask(self._link, request.query_params))
+            return _told(request, await ask(self._link, request.query_params))
 
         return answer
 
-    async def _status(self, _: Request) -> Response:
-        return _json(await self._link.status())
+    async def _status(self, request: Request) -> Response:
+        return _told(request, await self._link.status())
 
     async def _task(self, request: Request) -> Response:
-        return _json(await answers.task(self._link, request.path_params["id"]))
+        return _told(request, await answers.task(self._link, request.path_params["id"]))
 
     async def _decision(self, request: Request) -> Response:
-        return _json(await answers.decision(self._link, request.path_params["id"]))
+        return _told(request, await answers.decision(self._link, request.path_params["id"]))
 
     async def _why(self, request: Request) -> Response:
         about = request.path_params["id"]
-        language = request.query_params.get("lang", "en")
-        told = await self._link.story(about, language)
+        told = await self._link.story(about, request.query_params.get("lang", "en"))
         if told is None:
             raise ClientError(f"expected a task, worker, agent or decision, got {about[:60]!r}", 1)
         return _json(told)
@@ -105,7 +105,7 @@ class Api:
         if moment:
             position = await answers.position_at(self._link, moment)
         loop = asyncio.get_running_loop()
-        return _json(await loop.run_in_executor(self._folder, self._past.page, position))
+        return _told(request, await loop.run_in_executor(self._folder, self._past.page, position))
 
     async def _logs(self, _: Request) -> Response:
         return _json({"logs": await asyncio.to_thread(tails.names, self._data)})
@@ -182,6 +182,11 @@ def make_app(site: Site, api: Api, probes: Probes, token: str) -> Starlette:
         Middleware(GZipMiddleware, minimum_size=600, compresslevel=5),
     ]
     return Starlette(routes=[*pages, *probes.routes(), *api.routes()], middleware=middleware)
+
+
+def _told(request: Request, answer: dict[str, Any]) -> Response:
+    """Say what the log says in the language of who reads it."""
+    return _json(spoken(answer, language(request)))
 
 
 def _json(body: object) -> Response:

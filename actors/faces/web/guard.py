@@ -166,8 +166,13 @@ def _is_own(headers: Headers, host: str) -> bool:
     return origin is None or (origin != "null" and urlsplit(origin).netloc == host)
 
 
+def language(request: Request) -> str:
+    """Return the language that the reader's page speaks: ja, or en for any other."""
+    return "ja" if request.headers.get("accept-language", "").startswith("ja") else "en"
+
+
 def wrong(request: Request, code: int, text: str) -> Response:
     """Return a sentence in the language of who reads it."""
-    if request.headers.get("accept-language", "").startswith("ja"):
+    if language(request) == "ja":
         text = japanese(text)
     return JSONResponse({"error": text}, code)
