@@ -124,10 +124,12 @@ def _filled(text: str, lines: list[_Line]) -> str:
         if line.literal in text and text.startswith(line.first) and text.endswith(line.fields[-1][2]):
             fields = line.read(text)
             if fields:
-                return FIELD.sub(
-                    lambda field, fields=fields: _MARKED[field[2]](fields[field[1]]), line.japanese
-                )
+                return _in_place(line.japanese, fields)
     return ""
+
+
+def _in_place(japanese: str, fields: dict[str, str]) -> str:
+    return FIELD.sub(lambda field: _MARKED[field[2]](fields[field[1]]), japanese)
 
 
 _MARKED: dict[str | None, Callable[[str], str]] = {

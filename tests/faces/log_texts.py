@@ -59,13 +59,13 @@ def _said(tree: ast.AST) -> Iterator[ast.expr]:
         if isinstance(node, ast.Call) and _called(node) in _CALLS:
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
                 yield from _texts(argument)
-        elif (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in _NAMES) or (
-            isinstance(node, ast.Return) and node.value
+        elif (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in _NAMES) or isinstance(
+            node, ast.Return
         ):
             yield from _texts(node.value)
 
 
-def _texts(node: ast.expr) -> Iterator[ast.expr]:
+def _texts(node: ast.expr | None) -> Iterator[ast.expr]:
     if isinstance(node, ast.IfExp):
         yield from _texts(node.body)
         yield from _texts(node.orelse)
@@ -74,7 +74,7 @@ def _texts(node: ast.expr) -> Iterator[ast.expr]:
             yield from _texts(value)
     elif isinstance(node, ast.GeneratorExp):
         yield from _texts(node.elt)
-    elif _is_text(node):
+    elif node and _is_text(node):
         yield node
 
 
