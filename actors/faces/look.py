@@ -109,7 +109,11 @@ def deed(row: dict[str, Any], lang: str) -> str:
 
 def action(row: dict[str, Any], lang: str) -> str:
     """Say what a decision does and why."""
-    return f"{deed(row, lang)} ({reason(row['text'], lang)})"
+    why = reason(row["text"], lang)
+    # The deed has named its target already.
+    return pick(
+        f"{deed(row, lang)} ({why})", f"{deed(row, lang)}: {why.removeprefix(row['target'] + ': ')}", lang
+    )
 
 
 def elf_line(elf: dict[str, Any], lang: str, now: float | None = None) -> str:

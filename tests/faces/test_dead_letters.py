@@ -20,6 +20,10 @@ def test_from_a_death_to_its_end(
         assert elf("dlq", "list", "--json", "--queue", "slow").json == []
         assert elf("dlq", "list", "--queue", "slow").out == "no dead letters in queue slow\n"
         assert "exit code 1: summing" in elf("dlq", "list").out
+        told = elf("dlq", "list", "--lang", "ja").out
+        assert told.startswith("タスク")
+        assert "終了コード 1: summing" in told
+        assert elf("task", "a", "--lang", "ja").out.count("エラー  終了コード 1: summing") == 1
         shown = elf("dlq", "show", "a").out
         assert shown.startswith("task  a\nqueue  sums\nattempts  1\ndeaths  0\nerror  error: exit code 1:")
         assert elf.no(1, "dlq", "show", "nobody") == "expected a dead letter, got 'nobody'; try elf dlq list"

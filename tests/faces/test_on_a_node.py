@@ -77,6 +77,7 @@ def test_status_for_people_in_two_languages(elf: Elf) -> None:
     assert re.search(r"^  [\d:.]+  healing  started ticker \(ticker is wanted and", english, re.MULTILINE)
     assert re.search(r"^ワーカー名 +状態 +CPU +メモリ +タスク/h", japanese, re.MULTILINE)
     assert re.search(r"^ticker +✔ 稼働中", japanese, re.MULTILINE)
+    assert re.search(r"^  [\d:.]+  healing  ticker を起動: 稼働すべきだが停止中", japanese, re.MULTILINE)
     assert re.search(r"^healing +実行 +\d+% +\w+ を起動\((たった今|\d+分前)\)$", japanese, re.MULTILINE)
 
 
@@ -220,7 +221,7 @@ def test_signals_and_logs(elf: Elf, node: Program) -> None:
         assert following.wait(60) == 130
 
 
-def test_why_of_task_worker_and_decision(elf: Elf) -> None:
+def test_why_of_task_worker_and_decision(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> None:
     assert elf("submit", "sums", "--payload", "[1]", "--id", "asked", "--wait").code == 0
     told = elf("why", "asked", "--json").json
     assert (told["kind"], told["id"]) == ("task", "asked")
@@ -230,7 +231,14 @@ def test_why_of_task_worker_and_decision(elf: Elf) -> None:
     (row,) = elf("sql", "SELECT * FROM decisions WHERE target = 'ticker' ORDER BY seq LIMIT 1", "--json").json
     decision = row.get("id") or row["decision"]
     assert elf("why", decision[:12], "--json").json["kind"] == "decision"
-    assert elf("why", "ticker", "--lang", "ja").out != elf("why", "ticker").out
+    told = elf("why", "ticker", "--lang", "ja").out
+    assert re.search(
+        r"^ワーカー ticker:稼働中.*を判断:ticker: 稼働すべきだが停止中$.* は成功: プロセス \d+ が稼働$",
+        told,
+        re.MULTILINE | re.DOTALL,
+    )
+    monkeypatch.setenv("ELF_LANG", "ja")
+    assert "ticker is wanted and does not run" in elf("why", "ticker", "--json").out
     assert "expected a task, worker or decision of this forest, got 'nope'" in elf.no(1, "why", "nope")
 
 

@@ -45,7 +45,7 @@ def test_every_line_of_the_catalogue_has_the_same_fields_and_stands_once() -> No
     ("english", "told"),
     [
         ("simple_task-1 is wanted and does not run", "simple_task-1: 稼働すべきだが停止中"),
-        ("simple_task ended: killed by signal 9", "simple_task: 終了: シグナル 9 で停止"),
+        ("simple_task ended: killed by signal 9", "simple_task: 終了(シグナル 9 で停止)"),
         ("pid 24687 runs", "プロセス 24687 が稼働"),
         (
             "a1 could not be brought back: expected a1 to join within 30 s, got nothing; next try in 60 s",

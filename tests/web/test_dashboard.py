@@ -62,11 +62,17 @@ async def test_every_question_has_an_answer_and_bad_ones_a_sentence(tmp_path: Pa
         assert told["decision"]["choice"] == "start_unit"
         story = (await web.get(f"/api/why/{made['id']}?lang=ja")).json()
         assert any("起動" in line["text"] for line in story["lines"])
+        ja = {"accept-language": "ja"}
+        assert made["text"] == "a is wanted and does not run"
+        for asked, name in (("decisions?target=a", "decisions"), ("status", "actions")):
+            rows = (await web.get(f"/api/{asked}", headers=ja)).json()[name]
+            assert "a: 稼働すべきだが停止中" in [row["text"] for row in rows]
+        assert made in (await web.get("/api/decisions?target=a")).json()["decisions"]
         past = (await web.get("/api/at?position=5")).json()
         assert past["position"] == 5
         for wrong, code in (("at?position=x", 400), ("kpi?days=2", 400), ("mana?span=9y", 400)):
             assert (await web.get(f"/api/{wrong}")).status_code == code
-        told = await web.get("/api/why/nobody", headers={"accept-language": "ja"})
+        told = await web.get("/api/why/nobody", headers=ja)
         assert told.json()["error"] == "期待: タスク、ワーカー、エージェント、判断のいずれか / 実際: 'nobody'"
         for unknown in (
             "why/nobody",

@@ -28,8 +28,8 @@ def show_table(
     lines = [list(headings), *cells]
     widths = [max(width(line[column]) for line in lines) for column in range(len(headings))]
     for line in lines:
-        padded = [padded(text, widths[at], at in numbers) for at, text in enumerate(line)]
-        print("  ".join(padded).rstrip())
+        cut = [padded(text, widths[at], at in numbers) for at, text in enumerate(line)]
+        print("  ".join(cut).rstrip())
 
 
 def _show_rich(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, show_json, show_table, span
 from actors.faces.console.reading import Reading
 from actors.faces.console.words import say
+from actors.faces.reasons import fault
 from actors.place import ClientError, Place
 from events.subjects import token
 
@@ -129,7 +130,7 @@ def _print(found: dict[str, Any], lang: Language) -> None:
     if found["trace_id"]:
         print(f"{say('trace', lang)}  {found['trace_id']}")
     if found["error"]:
-        print(f"{say('error', lang)}  {found['error']}")
+        print(f"{say('error', lang)}  {fault(found['error'], lang)}")
     if found["result"] is not None:
         print(say("result", lang))
         show_json(found["result"])

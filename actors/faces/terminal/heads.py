@@ -11,6 +11,7 @@ from actors.faces.console.output import clock
 from actors.faces.console.words import say
 from actors.faces.link import Link
 from actors.faces.look import action, bar, pick
+from actors.faces.reasons import fault
 from actors.faces.terminal.keys import PANELS, Deed, hints
 from actors.faces.terminal.panels import STYLES
 from actors.faces.terminal.rows import Cell, clean
@@ -124,7 +125,7 @@ async def tasks_of(link: Link, queue: str, lang: str) -> list[list[Cell]]:
     lines = [[Cell(""), Cell(""), Cell(""), Cell(states or say("nothing", lang), "busy")]]
     for row in found["tasks"]:
         tone = "bad" if row["state"] in ("dead", "failed") else "good" if row["state"] == "done" else ""
-        about = "  ".join(str(row[name]) for name in ("type", "worker", "error") if row[name])
+        about = "  ".join(filter(None, (row["type"], row["worker"], fault(row["error"] or "", lang))))
         state = Cell(say(row["state"], lang), tone)
         lines.append([Cell(clock(row["submitted"]), "soft"), Cell(row["id"]), state, Cell(about)])
     return lines
