@@ -109,11 +109,8 @@ def deed(row: dict[str, Any], lang: str) -> str:
 
 def action(row: dict[str, Any], lang: str) -> str:
     """Say what a decision does and why."""
-    why = reason(row["text"], lang)
-    # The deed has named its target already.
-    return pick(
-        f"{deed(row, lang)} ({why})", f"{deed(row, lang)}: {why.removeprefix(row['target'] + ': ')}", lang
-    )
+    why = reason(row["text"], lang, row["target"])
+    return pick(f"{deed(row, lang)} ({why})", f"{deed(row, lang)}: {why}", lang)
 
 
 def elf_line(elf: dict[str, Any], lang: str, now: float | None = None) -> str:

@@ -48,9 +48,9 @@ class _Line(NamedTuple):
         return found
 
 
-def reason(text: str, lang: str) -> str:
-    """Return a text of the log in this language."""
-    return _japanese(text) if lang == "ja" else text
+def reason(text: str, lang: str, known: str = "") -> str:
+    """Return a text of the log in this language; the name that is known already is not said before it again."""
+    return _japanese(text).removeprefix(f"{known}: ") if lang == "ja" else text
 
 
 def fault(text: str, lang: str) -> str:

@@ -237,9 +237,9 @@ def test_why_of_task_worker_and_decision(elf: Elf, monkeypatch: pytest.MonkeyPat
         told,
         re.MULTILINE | re.DOTALL,
     )
+    assert "expected a task, worker or decision of this forest, got 'nope'" in elf.no(1, "why", "nope")
     monkeypatch.setenv("ELF_LANG", "ja")
     assert "ticker is wanted and does not run" in elf("why", "ticker", "--json").out
-    assert "expected a task, worker or decision of this forest, got 'nope'" in elf.no(1, "why", "nope")
 
 
 def test_the_log_is_whole_and_replays_equal(elf: Elf, tmp_path: Path) -> None:

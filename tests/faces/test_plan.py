@@ -80,8 +80,8 @@ def test_approved_advice_is_done(elf: Elf) -> None:
     shown = elf("plan", name[:12]).out
     assert "healing stopped a: open" in shown
     assert "was stopped from outside" in shown
-    assert "a: 外部から一時停止された" in elf("plan", "--lang", "ja").out
-    assert "healing stopped a: 未回答\n  a: 外部から一時停止された" in elf("plan", name, "--lang", "ja").out
+    assert " 外部から一時停止された" in elf("plan", "--lang", "ja").out
+    assert "healing stopped a: 未回答\n  外部から一時停止された" in elf("plan", name, "--lang", "ja").out
     assert "was stopped from outside" in elf("plan", name, "--lang", "ja", "--json").out
     answer = elf("approve", name[:12], "--reason", "it was me", "--json").json
     assert (answer["id"], answer["answer"]) == (name, "approved")

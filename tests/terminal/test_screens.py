@@ -55,7 +55,7 @@ async def test_a_small_terminal_shows_the_whole_forest_in_japanese(node: Node, p
         assert "worker-000" in screen
         assert "終了" in viewer.lines()[-1]
         await viewer.presses("6")
-        await viewer.sees("backlog q: q: タスク 150 件が滞留(上限 100 件)")
+        await viewer.sees("backlog q: タスク 150 件が滞留(上限 100 件)")
         await viewer.presses("l")
         await viewer.sees("Worker state", "Alerts", "✔ running", "queues q: 150")
 

@@ -132,7 +132,7 @@ def open_alerts(*, json: bool = False, lang: Language | None = None, where: Wher
             clock(int(row["opened"] * 1e6)),
             row["severity"],
             say(alert_state(row), tongue),
-            reason(row["text"], tongue),
+            reason(row["text"], tongue, row["target"]),
         )
         for row in rows
     ]

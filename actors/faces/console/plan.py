@@ -61,7 +61,7 @@ def plan(
             row["rule"],
             row["target"],
             _state(row, tongue),
-            reason(row["text"], tongue),
+            reason(row["text"], tongue, row["target"]),
         )
         for row in rows
     ]
@@ -135,7 +135,7 @@ def _show(row: dict[str, Any], as_json: bool, lang: Language) -> int:
         show_json(_plain(row))
         return Exit.FINE
     print(f"{row['id']}  {row['elf']} {row['rule']} {row['target']}: {_state(row, lang)}")
-    print(f"  {reason(row['text'], lang)}")
+    print(f"  {reason(row['text'], lang, row['target'])}")
     told = [(name, reason(row[name] or "", lang)) for name in ("claim", "gain")]
     if row["low"] is not None:
         to = pick(" to ", "~", lang)

@@ -147,7 +147,7 @@ def _print_news(page: dict[str, Any], lang: Language) -> None:
 
 
 def _alert_line(alert: dict[str, Any], lang: Language) -> str:
-    about = f"{alert['severity']}  {alert['cause']} {alert['target']}  {reason(alert['text'], lang)}"
+    about = f"{alert['severity']}  {alert['cause']} {alert['target']}  {reason(alert['text'], lang, alert['target'])}"
     return f"  {_moment(alert['opened'])}  {about}{_known(alert, lang)}"
 
 

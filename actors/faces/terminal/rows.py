@@ -189,7 +189,7 @@ def _alerts(view: View) -> list[Row]:
             Cell(clock(int(row["opened"] * 1e6))[-12:-4], "soft"),
             Cell(say(row["severity"], view.lang), tone),
             Cell(
-                f"{told}{row['cause']} {row['target']}: {reason(row['text'], view.lang)}",
+                f"{told}{row['cause']} {row['target']}: {reason(row['text'], view.lang, row['target'])}",
                 "soft" if told else "",
             ),
         )
