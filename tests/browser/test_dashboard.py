@@ -44,6 +44,7 @@ async def test_every_page_in_both_languages_and_widths(tmp_path: Path, page: Pag
         await page.sees("ワーカー状態")
         await page.go(url)
         await page.sees("ワーカー状態")
+        await page.sees("a: 稼働すべきだが停止中")
         assert await page.run("document.documentElement.lang") == "ja"
         for name in [*PAGES, "task?id=t1", "why?id=a"]:
             await page.run(f"location.hash = '#/{name}'")
@@ -82,6 +83,14 @@ async def test_restart_and_the_way_back_in_time(tmp_path: Path, page: Page) -> N
         )
         await page.until(f"document.querySelector('table').innerText.includes('{first.pid}')")
         assert await page.run("[...document.querySelectorAll('td button')].every(e => e.disabled)")
+        await page.run("location.hash = '#/overview'")
+        for language, reason in (
+            ("日本語", "a: 稼働すべきだが停止中"),
+            ("English", "a is wanted and does not run"),
+        ):
+            await page.click(language)
+            await page.sees(reason)
+        await page.run("location.hash = '#/workers'")
         await page.click("Back to now")
         await page.sees(str(second.pid))
         assert page.errors == []

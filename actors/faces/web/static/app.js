@@ -80,7 +80,7 @@ function frame() {
         h("div", { class: "foot" },
           h("span", { class: `link ${app.linked ? "" : "off"}`, role: "status" }, `${say(app.linked ? "connected" : "connecting")} · ${count(app.node.position)}`),
           h("div", { class: "choice", role: "group", "aria-label": title("language") }, [["ja", "日本語"], ["en", "English"]].map(([code, text]) =>
-            h("button", { type: "button", lang: code, "aria-pressed": lang() === code ? "true" : "false", onclick: () => { setLang(code); app.refresh(); } }, text))),
+            h("button", { type: "button", lang: code, "aria-pressed": lang() === code ? "true" : "false", onclick: () => { setLang(code); app.slider ? goBack(app.slider.at) : app.refresh(); } }, text))),
           h("div", { class: "choice theme", role: "group", "aria-label": title("theme") }, [["", title("auto")], ["light", title("light")], ["dark", title("dark")]].map(([code, text]) =>
             h("button", { type: "button", "aria-pressed": dark === code ? "true" : "false", onclick: () => { theme(code); frame(); } }, text))))),
       h("main", { id: "main", tabindex: -1 },
