@@ -7,11 +7,15 @@ import pytest
 
 from actors.faces.reasons import FIELD, fault, lines, reason, spoken
 from events.agents import AgentState
+from events.decisions import Decided, Propose
+from events.outcomes import EffectFailed, EffectVerified, StepDone
 from tests.faces.log_texts import log_texts
+from tests.histories import FOLDER, load
 
 # For a worker's own log and for an agent's order; what follows is always an ending, see the examples below.
 _OTHERS = {"reminder: {words}{late}", "{removeprefix} by {source}", " by {value}", " with {code}"}
 VALUE = re.compile(r"«\w+»")
+ENGLISH = re.compile(r"(?!elf mode )\b[a-z]+ [a-z]+ [a-z]+", re.IGNORECASE)
 
 
 def filled(text: str) -> list[str]:
@@ -39,6 +43,26 @@ def test_every_line_of_the_catalogue_has_the_same_fields_and_stands_once() -> No
 
     assert [english for english, told in lines() if names(english) != names(told)] == []
     assert len({english for english, _ in lines()}) == len(lines())
+
+
+def recorded(body: object) -> list[str]:
+    """Return what an event says to people; the words of a reminder are a person's own."""
+    match body:
+        case Decided(action=Propose() as item):
+            return [body.text, item.claim, item.gain, item.risk, item.rollback]
+        case Decided(elf=elf, text=text) if elf != "time":
+            return [text, *(one.why_not for one in body.candidates)]
+        case StepDone(detail=text) | EffectVerified(detail=text) | EffectFailed(error=text):
+            return [text]
+        case _:
+            return []
+
+
+def test_nothing_that_real_elves_said_keeps_a_run_of_english_words() -> None:
+    paths = sorted((FOLDER / "rules").glob("*.jsonl.gz"))
+    found = {text for path in paths for event in load(path) for text in recorded(event.body) if text}
+    assert len(found) > 400
+    assert sorted(text for text in found if ENGLISH.search(reason(text, "ja"))) == []
 
 
 @pytest.mark.parametrize(
