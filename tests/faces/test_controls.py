@@ -1,6 +1,7 @@
 """What people allow elves on a real node: a pause, a mode and their ends take effect at once; alerts are kept quiet."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_an_alert_is_acknowledged_and_silenced(elf: Elf) -> None:
     assert (alert["cause"], alert["target"], alert["acknowledged"]) == ("backlog", "slow", False)
     assert elf("alert", "ack", "backlog", "--json").json["alert"] == "backlog/slow"
     until(lambda: "acknowledged" in elf("alert", "list").out, "the answer to be known")
+    assert re.search(r" 警告 +確認済 +タスク \d+ 件が滞留", elf("alert", "list", "--lang", "ja").out)
     assert elf("alert", "silence", "slow", "--for", "30m", "--json").json["seconds"] == 1800
     (alert,) = until(
         lambda: [row for row in elf("status", "--json").json["alerts"] if row["silent_until"]], "silence"

@@ -130,7 +130,7 @@ def open_alerts(*, json: bool = False, lang: Language | None = None, where: Wher
         (
             _name(row),
             clock(int(row["opened"] * 1e6)),
-            row["severity"],
+            say(row["severity"], tongue),
             say(alert_state(row), tongue),
             reason(row["text"], tongue, row["target"]),
         )

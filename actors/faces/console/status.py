@@ -147,8 +147,9 @@ def _print_news(page: dict[str, Any], lang: Language) -> None:
 
 
 def _alert_line(alert: dict[str, Any], lang: Language) -> str:
-    about = f"{alert['severity']}  {alert['cause']} {alert['target']}  {reason(alert['text'], lang, alert['target'])}"
-    return f"  {_moment(alert['opened'])}  {about}{_known(alert, lang)}"
+    about = f"{say(alert['severity'], lang)}  {alert['cause']} {alert['target']}"
+    text = reason(alert["text"], lang, alert["target"])
+    return f"  {_moment(alert['opened'])}  {about}  {text}{_known(alert, lang)}"
 
 
 def _deed_line(row: dict[str, Any], lang: Language) -> str:
