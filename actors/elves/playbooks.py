@@ -34,7 +34,7 @@ PLAYBOOKS: dict[str, tuple[Step, ...]] = {
     "worker_not_responding": (
         Step(
             name=NOTIFY,
-            does="tells the people of the channel `task_elder`, without one those of the topic `owner`",
+            does="tells the channel `task_elder`, without one those of the topic `owner`",
             wait="none",
             check="the notice is in the log, once for each generation and rule; it is sent until the channel takes it",
             usual=False,
@@ -99,7 +99,7 @@ PLAYBOOKS: dict[str, tuple[Step, ...]] = {
         ),
         Step(
             name=NOTIFY,
-            does="tells the people of the channel `task_elder`; it does not wait for the restart",
+            does="tells the channel `task_elder`, without one those of the topic `leak`; waits for no restart",
             wait="none",
             check="the notice is in the log, once for each generation; it is sent until the channel takes it",
         ),

@@ -15,6 +15,7 @@ from events.decisions import Decided, MoveTasks, Notify, ProposeBatch, RestartUn
 from events.observations import EvidenceTaken, ProcessLook
 from events.settings import ChannelSettings, Limits, QueueSettings, WorkerSettings
 from events.tasks import TaskFinished, TaskStarted, TaskSubmitted
+from projections.outbox import topic_of
 from tests.elves import Given, queue, sample, settings
 
 PAGE = (Path(__file__).parents[2] / "docs/care.md").read_text(encoding="utf-8")
@@ -79,7 +80,9 @@ def test_who_may_not_be_killed_is_told_of_once_and_asked_to_end() -> None:
     assert {decided.action for decided in again} == {restart.action}
 
 
-def leaking(steps: tuple[str, ...]) -> list[Decided]:
+def leaking(
+    steps: tuple[str, ...], channels: tuple[ChannelSettings, ...] = OWNED["channels"]
+) -> list[Decided]:
     """Return what is done about a leak until the worker is restarted or has grown by far."""
     pool = WorkerSettings(name="w", units=("w",), memory_limit=1000, launch="1")
     given = Given(
@@ -88,7 +91,7 @@ def leaking(steps: tuple[str, ...]) -> list[Decided]:
             workers=(pool,),
             limits=Limits(leak_slot_s=1.0),
             playbooks={"memory_leak_detected": steps},
-            **OWNED,
+            channels=channels,
         ),
     ).born("w")
     said: list[Decided] = []
@@ -121,6 +124,21 @@ def leaking(steps: tuple[str, ...]) -> list[Decided]:
 )
 def test_a_leak_is_met_by_the_steps_in_force_in_their_order(steps: tuple[str, ...], done: list[type]) -> None:
     assert [type(decided.action) for decided in leaking(steps)] == done
+
+
+@pytest.mark.parametrize(
+    ("name", "topics", "reached"),
+    [("task_elder", (), True), ("others", ("leak",), True), ("others", ("owner",), False)],
+)
+def test_the_notice_of_a_leak_reaches_its_owners_or_those_of_the_topic(
+    name: str, topics: tuple[str, ...], reached: bool
+) -> None:
+    adopted = settings(channels=(ChannelSettings(name=name, topics=topics),))
+    told = Notify(channel=name) if name == "task_elder" else Notify(topic="memory_leak")
+    (notice,) = leaking(("notify_task_elder",), adopted.channels)
+    assert notice.action == told
+    topic, names = topic_of(notice, adopted)
+    assert (name in names or topic in topics) == reached
 
 
 def overflowing(steps: tuple[str, ...], units: int) -> list[Decided]:
