@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from actors.config_errands import Channel, GitHub, Job, Reminder
+from actors.config_playbooks import Playbooks
 from actors.config_times import times
 from actors.config_words import Clock, Command, Count, Name, NotNegative, PathText, Positive, Text
 from events.codec import canonical
@@ -265,6 +266,7 @@ class Forest(Struct, frozen=True, kw_only=True):
     web: Web = Web()
     elves: tuple[Elf, ...] = field(default=(), name="elf")
     kpi: Kpi = Kpi()
+    playbooks: Playbooks = Playbooks()
 
     def worker_of(self, unit: str) -> Worker:
         """Return the pool that a unit belongs to. Raises LookupError."""
@@ -327,6 +329,7 @@ class Forest(Struct, frozen=True, kw_only=True):
                 policy=self.policy.distribution, parameters=self.policy.parameters, learning=LEARNING
             ),
             kpi={INDICATORS.get(name, name): target for name, target in self.kpi.targets.items()},
+            playbooks=self.playbooks.settings(),
             **times(self),
         )
 

@@ -14,6 +14,7 @@ from actors.config_errors import Said, Sheet, toml_text
 from actors.config_formats import nearest
 from actors.config_indicators import check_indicators
 from actors.config_lines import Path
+from actors.config_playbook_rules import check_playbooks
 from actors.confinement import RLIMITS, cpu_base, too_high
 from actors.elves.distribution import PARAMETERS
 from actors.elves.distribution.parameters import problem
@@ -72,6 +73,7 @@ def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: M
                 better = nearest(name, known) or f"one of {', '.join(known)}"
                 sheet.add(("elf", number, "rules", name), f"a rule of {elf.name}", name, better)
     check_indicators(forest, sheet)
+    check_playbooks(forest, sheet)
 
 
 def _unique(table: str, names: Iterable[str], sheet: Sheet) -> None:

@@ -167,9 +167,9 @@ class Executor(Follower[Hands]):
             case StopUnit(generation=generation, drain=drain):
                 wait = self._drain_time(decided.target) if drain else 0.0
                 self._worker(decided.target).tell(End(decision, generation, again=False, drain_s=wait))
-            case RestartUnit(generation=generation, drain=drain, evidence=evidence):
+            case RestartUnit(generation=generation, drain=drain, evidence=evidence, steps=steps):
                 wait = self._drain_time(decided.target) if drain else 0.0
-                order = End(decision, generation, again=True, drain_s=wait, evidence=evidence)
+                order = End(decision, generation, again=True, drain_s=wait, evidence=evidence, steps=steps)
                 self._worker(decided.target).tell(order)
             case TakeEvidence(generation=generation, kind=kind, pid=pid):
                 self._worker(decided.target).tell(Examine(decision, generation, kind, pid))

@@ -101,7 +101,7 @@ class WorkerActor(Actor):
                     # The node's own end is meant for whatever lives by now.
                     newest = message.generation if decision else max(message.generation, self.generation)
                     self._ending = Ending(self, replace(message, generation=newest))
-                    self.write(self._ending.check, EffectStarted(decision=decision, target=self.name))
+                    self.write(self._ending.begin, EffectStarted(decision=decision, target=self.name))
             case Continue(decision=decision, generation=generation):
                 if self._free(decision, self.phase == "running" and generation == self.generation):
                     self.write(self._continue, EffectStarted(decision=decision, target=self.name))

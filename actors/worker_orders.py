@@ -21,7 +21,7 @@ class End(Struct, frozen=True):
     """End this generation by the stop sequence and, with `again`, start the next one.
 
     With `drain_s` the unit is first asked to finish what it holds; TERM follows after that long. With `evidence` it
-    is looked at before all that.
+    is looked at before all that. `steps` are a playbook's, none the usual ones.
     """
 
     decision: str
@@ -29,6 +29,7 @@ class End(Struct, frozen=True):
     again: bool
     drain_s: float = 0.0
     evidence: bool = False
+    steps: tuple[str, ...] = ()
 
 
 class Continue(Struct, frozen=True):

@@ -47,12 +47,13 @@ class StopUnit(Action, frozen=True, kw_only=True):
 
 
 class RestartUnit(Action, frozen=True, kw_only=True):
-    """End this generation, at a task edge if `drain`, and start the next one."""
+    """End this generation, at a task edge if `drain`, and start the next one; by these steps if not by the usual."""
 
     effect: ClassVar[bool] = True
     generation: int
     drain: bool = False
     evidence: bool = False
+    steps: tuple[str, ...] = ()
 
 
 class ContinueUnit(Action, frozen=True, kw_only=True):

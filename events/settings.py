@@ -220,7 +220,10 @@ INDICATORS: dict[str, str] = {
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything that policies read. Secret values never enter; commands enter as digests."""
+    """Everything that policies read. Secret values never enter; commands enter as digests.
+
+    `playbooks` names the steps of those that are not the usual ones.
+    """
 
     node: str
     timezone: str = "UTC"
@@ -237,6 +240,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     jobs: tuple[JobSettings, ...] = ()
     channels: tuple[ChannelSettings, ...] = ()
     zones: tuple[Zone, ...] = ()
+    playbooks: dict[str, tuple[str, ...]] | UnsetType = UNSET
 
 
 class SettingsAdopted(Event, frozen=True, kw_only=True):

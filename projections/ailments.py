@@ -2,7 +2,7 @@
 
 from msgspec import Struct, field
 
-from events.decisions import ContinueUnit, Decided, TakeEvidence, TellUnit
+from events.decisions import ContinueUnit, Decided, Notify, TakeEvidence, TellUnit
 from events.envelope import Recorded
 from events.observations import EvidenceTaken, ProcessLook, Sampled, Sign
 from events.outcomes import WorkerStartOrdered
@@ -30,7 +30,7 @@ class Ailment(Struct):
     """One generation of a unit. Times are forest microseconds, 0 means not so.
 
     `begun` is when the task that lasts began, `ticks` counts looks at which it had lasted too long; `looks` are the
-    last two of the `asked` ones.
+    last two of the `asked` ones. `examined` has the kinds of other looks, and the rules by which people were told.
     """
 
     generation: int = 0
@@ -81,6 +81,8 @@ class Ailments(Struct):
                     del ailment.looks[:-2]
             case Decided(action=TakeEvidence(kind=kind), mode="act", target=name) if kind != "stalled":
                 self._own(name).examined.append(kind)
+            case Decided(action=Notify(), rule=rule, target=name) if name in self.units:
+                self.units[name].examined.append(rule)
             case Decided(action=TakeEvidence(), mode="act", target=name):
                 ailment = self._own(name)
                 ailment.asked += 1

@@ -92,7 +92,8 @@ def topic_of(decided: Decided, settings: Settings) -> tuple[str, tuple[str, ...]
         case Escalate():
             return "escalation", (ESCALATION,)
         case Notify(channel=channel, topic=topic):
-            return topic, (channel,) if channel else ()
+            # The log's word is `memory_leak`, that of channels `leak`.
+            return topic.removeprefix("memory_"), (channel,) if channel else ()
         case AssignTask(previous=previous) if previous:
             return "reassigned", ()
         case RestartAgent():

@@ -13,7 +13,7 @@ from actors.elves.handle_leak import Handles, handle_leaks
 from actors.elves.leak import Leaks
 from actors.elves.memory_care import hurried, leak_alarms, leaking, swollen, unquiet
 from actors.elves.worker_brake import brake_alarms, braked
-from actors.elves.worker_care import worker_alarms, worker_care
+from actors.elves.worker_care import unresponsive, worker_alarms, worker_care
 from events.agents import AgentIntentSet, AgentJoined, AgentLeft
 from events.decisions import (
     ClearAlert,
@@ -181,10 +181,12 @@ class HealingElf:
             yield from self._stopped(unit, state, view, facts)
         elif signs.silent >= TICKS:
             silent = unit.sample.beat_age_ms if unit.sample else 0
-            action = RestartUnit(generation=unit.generation, evidence=True)
             text = f"has given no beat for {silent // 1000} s"
             facts |= {"beat_age_ms": silent, "ticks": signs.silent}
-            yield _draft("not_responding", unit, action, "no_beat", text, facts, PROVEN_COST)
+            ailments = state.ailments
+            yield from unresponsive(
+                "not_responding", unit, "no_beat", text, facts, ailments, view, evidence=True
+            )
         elif signs.swollen:
             yield from swollen(unit, signs.swollen, state.ailments, view)
         elif leak := state.leaks.of(unit):

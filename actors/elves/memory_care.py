@@ -11,6 +11,7 @@ from typing import Any
 from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
 from actors.elves.leak import Leak, Leaks
+from actors.elves.playbooks import OWNERS, steps_of
 from events.decisions import AnyAction, Notify, RestartUnit, TakeEvidence, TellUnit
 from projections.ailments import Ailments
 from projections.health import memory_percent
@@ -20,8 +21,6 @@ TICKS = 2
 PLANNED_COST = 10
 # What would be lost at the limit is the work at hand: an end by force is not dearer than a planned one.
 _FULL_COST = 1
-# The seed's name of those who are told.
-OWNERS = "task_elder"
 _HURRY_US = 1_800 * SECOND
 _SAID = "leak"
 
@@ -80,22 +79,34 @@ def hurried(unit: Unit, ailments: Ailments, view: View) -> Iterator[Draft]:
 
 
 def leaking(leak: Leak, unit: Unit, ailments: Ailments, view: View) -> Iterator[Draft]:
-    """The seed's playbook for a confirmed leak: look, tell people, restart in a quiet moment before the limit."""
+    """Follow the playbook for a confirmed leak: look, restart in a quiet moment before the limit, tell people."""
     if leak.level != "confirmed":
         return
-    ailment, now = ailments.get(unit.name), view.timeline.now
+    examined, now = ailments.get(unit.name).examined, view.timeline.now
     facts = {"generation": unit.generation, **_facts(leak)}
-    if _SAID not in ailment.examined:
-        look = TakeEvidence(generation=unit.generation, kind=_SAID)
-        yield _draft("leak", unit, look, "log_memory_snapshot", leak.text, facts)
-        known = any(channel.name == OWNERS for channel in view.settings.channels)
-        told = Notify(channel=OWNERS) if known else Notify(topic="memory_leak")
-        yield _draft("leak_notice", unit, told, "notify_owner", leak.text, facts)
-        return
-    busy = unit.sample is not None and unit.sample.in_flight > 0
-    if not busy or leak.full_at - now <= _HURRY_US:
-        action = RestartUnit(generation=unit.generation, drain=True)
-        yield _draft("leak", unit, action, "schedule_restart", leak.text, facts, PLANNED_COST)
+    steps = steps_of(view.settings, "memory_leak_detected")
+    looked = _SAID in examined
+    # People are told together with the look; without one for themselves.
+    told = looked if "log_memory_snapshot" in steps else "leak_notice" in examined
+    ready = True
+    for step in steps:
+        match step:
+            case "log_memory_snapshot":
+                ready = ready and looked
+                if not looked:
+                    look = TakeEvidence(generation=unit.generation, kind=_SAID)
+                    yield _draft("leak", unit, look, step, leak.text, facts)
+            case "schedule_restart":
+                busy = unit.sample is not None and unit.sample.in_flight > 0
+                if ready and (not busy or leak.full_at - now <= _HURRY_US):
+                    action = RestartUnit(generation=unit.generation, drain=True)
+                    yield _draft("leak", unit, action, step, leak.text, facts, PLANNED_COST)
+            case _:
+                ready = ready and told
+                if not told:
+                    known = any(channel.name == OWNERS for channel in view.settings.channels)
+                    notice = Notify(channel=OWNERS) if known else Notify(topic="memory_leak")
+                    yield _draft("leak_notice", unit, notice, "notify_owner", leak.text, facts)
 
 
 def leak_alarms(leaks: Leaks, units: Units, view: View) -> Iterator[Draft]:

@@ -1,16 +1,17 @@
 """The Balance elf's rules for a queue that overflows although its pools are as large as they may be.
 
-First other workers (see `pools`), then another queue that can do the same work, last a larger batch: the order of the
-seed document's playbook `queue_overflow`.
+First other workers (see `pools`), then another queue that can do the same work, last a larger batch, unless settings
+name other steps of the playbook `queue_overflow`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import Any
 
 from msgspec import Struct
 
 from actors.elves import Draft, View
+from actors.elves.playbooks import steps_of
 from actors.elves.pools import PoolsState
 from events.decisions import MoveTasks, ProposeBatch
 from events.envelope import Recorded
@@ -61,15 +62,28 @@ def decide(state: Overflow, pools: PoolsState, view: View) -> Iterable[Draft]:
     for queue in view.settings.queues:
         held = pools.queues.get(queue.name)
         serving = [worker for worker in view.settings.workers if worker.queue == queue.name]
-        if queue.serve != "pull" or held.over < TICKS or not serving or not _grown(serving, pools):
+        if queue.serve != "pull" or held.over < TICKS or not serving or view.standing.busy(queue.name):
             continue
-        if view.standing.busy(queue.name):
-            continue
-        draft = _move(queue, state, pools, view)
-        if draft:
-            yield draft
-        elif not _has_room(queue, pools, view):
-            yield from (_batch(worker, queue, pools) for worker in serving if worker.batch > 1)
+        yield from _follow(queue, serving, state, pools, view)
+
+
+def _follow(
+    queue: QueueSettings, serving: Sequence[WorkerSettings], state: Overflow, pools: PoolsState, view: View
+) -> Iterator[Draft]:
+    """Take the playbook's steps in their order, up to the first that still helps."""
+    for step in steps_of(view.settings, "queue_overflow"):
+        match step:
+            case "spawn_additional_worker":
+                if not _grown(serving, pools):
+                    return
+            case "redistribute_tasks":
+                draft = _move(queue, state, pools, view)
+                if draft:
+                    yield draft
+                if draft or _has_room(queue, pools, view):
+                    return
+            case _:
+                yield from (_batch(worker, queue, pools) for worker in serving if worker.batch > 1)
 
 
 def _grown(serving: Sequence[WorkerSettings], pools: PoolsState) -> bool:

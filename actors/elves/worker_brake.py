@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
-from events.decisions import RestartUnit
+from events.decisions import Notify, RestartUnit
 from projections.suspicion import FOREST, Suspicion
 from projections.units import SECOND, Unit, Units
 
@@ -43,7 +43,14 @@ def braked(drafts: Iterable[Draft], units: Units, suspicion: Suspicion, view: Vi
             taken[unit.pool] = taken.get(unit.pool, 0) + 1
             if not _drains(draft):
                 taken[""] = taken.get("", 0) + 1
-    return [draft for draft in drafts if id(draft) not in waits]
+    late = {(draft.rule, draft.target) for draft in candidates if id(draft) in waits}
+    return [
+        draft
+        for draft in drafts
+        # What people are told of a restart waits with it.
+        if id(draft) not in waits
+        and not (isinstance(draft.action, Notify) and (draft.rule, draft.target) in late)
+    ]
 
 
 def _must_wait(

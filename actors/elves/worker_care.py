@@ -8,8 +8,9 @@ from typing import Any
 
 from actors.elves import Draft, View
 from actors.elves.alarm import Alarm, sound
+from actors.elves.playbooks import NOTIFY, OWNERS, unusual
 from actors.elves.worker_verdicts import Verdict, verdict
-from events.decisions import AnyAction, ContinueUnit, RestartUnit, TakeEvidence, TellUnit
+from events.decisions import AnyAction, ContinueUnit, Notify, RestartUnit, TakeEvidence, TellUnit
 from projections.ailments import Ailment, Ailments
 from projections.units import SECOND, Unit, Units, worker_of
 
@@ -49,7 +50,7 @@ def worker_care(unit: Unit, ailments: Ailments, view: View) -> Iterator[Draft]:
         return
     found = found_in(unit, ailments, view)
     if found:
-        yield from _stalled(unit, ailment, found, view)
+        yield from _stalled(unit, ailments, found, view)
     elif _zombie_restart(ailment, view):
         sign = ailment.sign
         facts = {"zombies": sign.zombies if sign else 0, "first": ailment.zombies_first}
@@ -57,7 +58,7 @@ def worker_care(unit: Unit, ailments: Ailments, view: View) -> Iterator[Draft]:
         text = f"leaves ended children behind, {facts['zombies']} by now"
         yield _draft("zombies", unit, action, "zombies", text, facts, PLANNED_COST)
     elif ailment.dry_since:
-        yield from _dry(unit, ailment, view)
+        yield from _dry(unit, ailments, view)
 
 
 def worker_alarms(units: Units, ailments: Ailments, view: View) -> Iterator[Draft]:
@@ -87,11 +88,32 @@ def worker_alarms(units: Units, ailments: Ailments, view: View) -> Iterator[Draf
         yield from _alarm("zombies", name, high, not since, text, {"zombies": zombies}, view)
 
 
-def _stalled(unit: Unit, ailment: Ailment, found: Verdict, view: View) -> Iterator[Draft]:
+def unresponsive(
+    rule: str,
+    unit: Unit,
+    reason: str,
+    text: str,
+    facts: dict[str, Any],
+    ailments: Ailments,
+    view: View,
+    evidence: bool = False,
+) -> Iterator[Draft]:
+    """Restart a worker that does not get on by the playbook `worker_not_responding`."""
+    steps = unusual(view.settings, "worker_not_responding")
+    if NOTIFY in steps and rule not in ailments.get(unit.name).examined:
+        known = any(channel.name == OWNERS for channel in view.settings.channels)
+        notice = Notify(channel=OWNERS) if known else Notify(topic="owner")
+        yield _draft(rule, unit, notice, NOTIFY, text, facts)
+    hands = tuple(step for step in steps if step != NOTIFY)
+    action = RestartUnit(generation=unit.generation, evidence=evidence, steps=hands)
+    yield _draft(rule, unit, action, reason, text, facts, PROVEN_COST)
+
+
+def _stalled(unit: Unit, ailments: Ailments, found: Verdict, view: View) -> Iterator[Draft]:
+    ailment = ailments.get(unit.name)
     facts: dict[str, Any] = {"generation": unit.generation, **_facts(ailment)}
     if found in ("deadlock", "livelock"):
-        action = RestartUnit(generation=unit.generation)
-        yield _draft(found, unit, action, found, _WORDS[found], facts, PROVEN_COST)
+        yield from unresponsive(found, unit, found, _WORDS[found], facts, ailments, view)
     elif found == "stopped":
         again = ContinueUnit(generation=unit.generation)
         yield _draft("stopped", unit, again, "stopped_inside", _WORDS[found], facts, PROVEN_COST)
@@ -108,8 +130,9 @@ def _gap_us(ailment: Ailment, view: View) -> int:
     return int(wait * SECOND)
 
 
-def _dry(unit: Unit, ailment: Ailment, view: View) -> Iterator[Draft]:
+def _dry(unit: Unit, ailments: Ailments, view: View) -> Iterator[Draft]:
     """First the consumer is asked for anew, then the worker is started anew."""
+    ailment = ailments.get(unit.name)
     patience = int(view.settings.limits.queue_jam_s * SECOND)
     now = view.timeline.now
     if now - ailment.dry_since < patience:
@@ -120,9 +143,10 @@ def _dry(unit: Unit, ailment: Ailment, view: View) -> Iterator[Draft]:
         text = "is idle and does not ask its queue, where work waits"
         yield _draft("not_pulling", unit, renew, "not_pulling", text, facts)
     elif now - ailment.renewed_at >= patience:
-        action = RestartUnit(generation=unit.generation, evidence=True)
         text = "does not ask its queue for work, though it was told to"
-        yield _draft("not_pulling", unit, action, "not_pulling_still", text, facts, PROVEN_COST)
+        yield from unresponsive(
+            "not_pulling", unit, "not_pulling_still", text, facts, ailments, view, evidence=True
+        )
 
 
 def _zombie_restart(ailment: Ailment, view: View) -> bool:

@@ -4,9 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-from events.decisions import Decided, RestartUnit
+from actors.audit import replay
+from events.decisions import Decided, Notify, RestartUnit
 from events.observations import WorkerExited, WorkerReady
-from events.outcomes import EffectVerified, StepDone, WorkerStarted
+from events.outcomes import EffectFailed, EffectVerified, StepDone, WorkerStarted
+from events.settings import SettingsAdopted
 from events.tasks import TaskFinished, TaskStarted
 from tests.real_node import ROOT, RealNode, python_with, real_node
 
@@ -86,6 +88,51 @@ async def test_a_runner_that_hangs_is_replaced_in_the_five_steps(tmp_path: Path)
         ]
         await node.submit("q", [("t", 21)])
         await node.wait(lambda _: finished(node) == {"t": 42}, what="a result of the new generation")
+
+
+async def test_other_steps_of_the_playbook_are_other_acts(tmp_path: Path) -> None:
+    limits = "[limits]\nbeat_lost_s = 10\nkill_gap_s = 1\n"
+    notes = '[notify.task_elder]\nfile = "notes.md"\n[playbooks]\nworker_not_responding = '
+    patient = ["notify_task_elder", "check_process_status", "send_sigterm", "wait_graceful_shutdown"]
+    rough = ["check_process_status", "force_kill_if_needed", "restart_worker"]
+    toml = worker("double").replace("stop_wait_s = 2", "stop_wait_s = 0.3") + limits + notes
+    python = python_with(tmp_path, HANG)
+    async with real_node(tmp_path, f"{toml}{[*patient, 'restart_worker']}\n", python=python) as node:
+        started = await node.runs("w")
+        await node.saw(WorkerReady, unit="w")
+        assert (await node.ask("signal", unit="w", signal="USR1"))["ok"]
+        told, notice = await node.decided("not_responding", "w", reason="notify_task_elder")
+        assert notice.action == Notify(channel="task_elder")
+        asked, why = await node.decided("not_responding", "w", told.position, reason="no_beat")
+        assert why.action == RestartUnit(generation=1, evidence=True, steps=(*patient[1:], "restart_worker"))
+        _, failed = await node.saw(EffectFailed, decision=asked.id)
+        assert failed.step == "restart_worker"
+        assert f"{started.pid}" in failed.error
+        assert node.steps(asked.id) == list(zip(patient[1:], (True, True, False), strict=True))
+        os.kill(started.pid, 0)
+        notes_file = tmp_path / "notes.md"
+        await node.wait(
+            lambda _: notes_file.exists() and "w has given no beat" in notes_file.read_text(),
+            what="the notice",
+        )
+        before = len(await node.read())
+        node.configure(f"{toml}{rough}\n")
+        node.hup()
+        adopted, _ = await node.saw(SettingsAdopted, before)
+        await node.runs("w", 2)
+        killed = next(
+            event
+            for event in node.events
+            if isinstance(event.body, Decided)
+            and event.body.rule == "not_responding"
+            and event.position > adopted
+            and node.steps(event.id)[1:] == [("force_kill_if_needed", True)]
+        )
+        assert isinstance(killed.body, Decided)
+        assert killed.body.action == RestartUnit(generation=1, evidence=True, steps=tuple(rough))
+        assert len(node.all(Decided, reason="notify_task_elder")) == 1
+        report = replay(lambda: iter([list(node.events)]))
+        assert not report.divergences
 
 
 async def test_a_frozen_runner_is_continued_and_takes_its_next_task(tmp_path: Path) -> None:
