@@ -36,15 +36,15 @@ class _Mouth:
         self.lines = Lines([re.compile(pattern) for pattern in redact])
         self.words, self.progress, self.unheard = alive.words, alive.progress, 0
         self.written: tuple[str, str, bool] | None = (self.words, self.progress, False)
-        self.at = float("-inf")
+        self.words_at = self.at = float("-inf")
 
     def due(self) -> float:
         """Return when what it says now is to be written down, infinity if that stands already."""
         if self.written is None:
-            return self.at + _WORDS_S
+            return max(self.at, self.words_at) + _WORDS_S
         words, progress, unheard = self.written
         if self.words != words:
-            return self.at + _WORDS_S
+            return self.words_at + _WORDS_S
         if self.progress != progress or (self.unheard > 0) != unheard:
             return self.at + _PROGRESS_S
         return float("inf")
@@ -174,6 +174,8 @@ class Ear:
         mouth.progress = mouth.progress if said.progress is None else said.progress
 
     def _write(self, mouth: _Mouth, now: float) -> None:
+        if mouth.written is None or mouth.written[0] != mouth.words:
+            mouth.words_at = now
         mouth.at, mouth.written = now, (mouth.words, mouth.progress, mouth.unheard > 0)
         spoke = WorkerSpoke(
             unit=mouth.unit,
