@@ -111,6 +111,19 @@ class Ear:
 
     def _run(self) -> None:
         while not self._closed:
+            try:
+                self._listen()
+            except Exception:  # noqa: BLE001 - a thread's edge: who no longer hears would call every worker silent
+                _log.exception("could not hear plain programs, begins anew")
+                for mouth in self._mouths.values():
+                    self._selector.unregister(mouth.pipe)
+                    os.close(mouth.pipe)
+                self._mouths.clear()
+                time.sleep(1.0)
+                self._turn()
+
+    def _listen(self) -> None:
+        while not self._closed:
             due = min((mouth.due() for mouth in self._mouths.values()), default=float("inf"))
             wait = None if due == float("inf") else max(0.0, due - time.monotonic())
             flood = False
