@@ -72,9 +72,9 @@ class Ear:
         self._mouths: dict[str, _Mouth] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._bell, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        # Nothing is opened before there is somebody to hear.
+        self._bell = self._wake = -1
+        self._selector: selectors.BaseSelector
 
     def follow(self, living: Mapping[str, Alive]) -> None:
         """Hear these from now on and nobody else. Any thread."""
@@ -85,6 +85,9 @@ class Ear:
                 and self._thread is None
                 and any(pipe_of(self._data, unit).exists() for unit in living)
             ):
+                self._bell, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                self._selector = selectors.DefaultSelector()
+                self._selector.register(self._bell, selectors.EVENT_READ)
                 self._thread = threading.Thread(target=self._run, name="elf-ear", daemon=True)
                 self._thread.start()
             self._ring()
@@ -96,8 +99,9 @@ class Ear:
                 return
             self._ring()
             self._closed = True
-        if self._thread:
-            self._thread.join()
+        if self._thread is None:
+            return
+        self._thread.join()
         for mouth in self._mouths.values():
             os.close(mouth.pipe)
         self._selector.close()
@@ -105,7 +109,7 @@ class Ear:
         os.close(self._wake)
 
     def _ring(self) -> None:
-        if not self._closed:
+        if self._thread and not self._closed:
             with suppress(BlockingIOError):
                 os.write(self._wake, b"x")
 
@@ -113,7 +117,8 @@ class Ear:
         while not self._closed:
             try:
                 self._listen()
-            except Exception:  # noqa: BLE001 - a thread's edge: who no longer hears would call every worker silent
+            except Exception:
+                # The edge of a thread: one that no longer hears would let every worker seem silent.
                 _log.exception("could not hear plain programs, begins anew")
                 for mouth in self._mouths.values():
                     self._selector.unregister(mouth.pipe)

@@ -173,7 +173,7 @@ def test_nobody_hangs_on_a_pipe_while_no_node_reads_it(tmp_path: Path) -> None:
         path, gate = tmp_path / "run" / "notify" / "u", tmp_path / "gate"
         make_pipe(path)
         os.mkfifo(gate)
-        env = run.request("u", []).env | {"ELF_NOTIFY": str(path)}
+        env = {**run.request("u", []).env, "ELF_NOTIFY": str(path)}
         program = [sys.executable, "-I", "-S", "-c", FLOOD, str(gate)]
         process = hold(run.start(keeper, "u", program, env=env, notify=str(path)))
         # Half a megabyte through a pipe of 64 KiB: the keeper makes room.
