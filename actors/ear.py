@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import selectors
 import threading
 import time
@@ -29,11 +28,11 @@ _PROGRESS_S = 60.0
 class _Mouth:
     """One living generation: its pipe, what it says now, and what of it was written down when."""
 
-    def __init__(self, unit: str, alive: Alive, pipe: int, redact: Sequence[str]) -> None:
+    def __init__(self, unit: str, alive: Alive, pipe: int) -> None:
         self.unit, self.generation, self.pid = unit, alive.generation, alive.identity.pid
         self.ready = alive.ready
         self.pipe = pipe
-        self.lines = Lines([re.compile(pattern) for pattern in redact])
+        self.lines = Lines()
         self.words, self.progress, self.unheard = alive.words, alive.progress, 0
         self.written: tuple[str, str, bool] | None = (self.words, self.progress, False)
         self.words_at = self.at = float("-inf")
@@ -162,7 +161,7 @@ class Ear:
                 continue
             pipe = open_pipe(pipe_of(self._data, unit))
             if pipe is not None:
-                mouth = self._mouths[unit] = _Mouth(unit, alive, pipe, self._redact())
+                mouth = self._mouths[unit] = _Mouth(unit, alive, pipe)
                 self._selector.register(pipe, selectors.EVENT_READ, mouth)
 
     def _hear(self, mouth: _Mouth) -> bool:
@@ -171,7 +170,7 @@ class Ear:
             data = os.read(mouth.pipe, _CHUNK)
         except BlockingIOError:
             return False
-        said = mouth.lines.take(data)
+        said = mouth.lines.take(data, self._redact())
         self._note(mouth, said)
         if said.alive:
             self._beat(mouth.unit, mouth.generation)

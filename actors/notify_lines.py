@@ -29,14 +29,14 @@ class Said(Struct):
 class Lines:
     """Takes the bytes of one process as they come and keeps a line that is not whole yet, up to a limit."""
 
-    def __init__(self, redact: Sequence[re.Pattern[str]] = ()) -> None:
-        self._redact = redact
+    def __init__(self) -> None:
+        self._redact: Sequence[str] = ()
         self._rest = b""
         self._too_long = False
 
-    def take(self, data: bytes) -> Said:
-        """Read what is whole; of a flood the first and the last lines."""
-        said = Said()
+    def take(self, data: bytes, redact: Sequence[str] = ()) -> Said:
+        """Read what is whole; of a flood the first and the last lines. `redact` are patterns of what is blackened."""
+        said, self._redact = Said(), redact
         *lines, self._rest = (self._rest + data).split(b"\n")
         if self._too_long and lines:
             # The end of a line that was given up; it has been counted.
@@ -76,5 +76,5 @@ class Lines:
         words = " ".join(words.split())
         # Before it is cut: the half of a secret would not be known as one.
         for pattern in self._redact:
-            words = pattern.sub("***", words)
+            words = re.sub(pattern, "***", words)
         return words if len(words) <= longest else words[: longest - 1] + "…"
