@@ -98,9 +98,7 @@ def spawn(request: dict[str, Any], home: int) -> int:
         os.chdir(request["cwd"])
         os.environ["PATH"] = env.get("PATH", os.defpath)  # where posix_spawnp looks
         files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (dup := os.POSIX_SPAWN_DUP2, log, 1)]
-        if request.get(
-            "notify"
-        ):  # the unit itself holds its pipe, too: it has a reader whatever becomes of us
+        if request.get("notify"):  # the unit itself holds its pipe, too, whatever becomes of us
             files.append((os.POSIX_SPAWN_OPEN, 3, request["notify"], os.O_RDWR, 0))
         clean: dict[str, Any] = {"setsid": True, "setsigmask": (), "setsigdef": DEFAULTS}
         pid = os.posix_spawnp(argv[0], argv, env, file_actions=[*files, (dup, log, 2)], **clean)
@@ -157,9 +155,7 @@ class Keeper:
     def run(self) -> None:
         while not self.done:
             alone = self.pipes and all(client.watch < 0 for client in self.clients)
-            ready = self.selector.select(
-                1.0 if self.stuck or alone else None
-            )  # else there is nothing to look at
+            ready = self.selector.select(1.0 if self.stuck or alone else None)  # asleep without a reason
             self.reap()
             if alone:
                 self.drain()
@@ -203,7 +199,8 @@ class Keeper:
         """Forget what nobody reads while the node is away: a unit must not hang on a full pipe."""
         for pipe in self.pipes.values():
             if int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) > FULL:
-                os.read(pipe, CHUNK)
+                with suppress(BlockingIOError):  # a node that has just come was quicker
+                    os.read(pipe, CHUNK)
 
     def accept(self) -> None:
         with suppress(OSError):
