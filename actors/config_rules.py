@@ -148,8 +148,7 @@ def _queue(
         )
     for key in _PLAIN_ONLY if "command" not in given else ():
         if key in given:
-            hint = f"leaving {key} out: a task worker says so by itself"
-            sheet.add((*path, key), f"{key} only beside command", given[key], hint)
+            sheet.add((*path, key), f"{key} only beside command", given[key], f"leaving {key} out")
     if "python" in given and "call" not in given:
         sheet.add(
             (*path, "python"), "python only beside call", given["python"], "naming it first in the command"

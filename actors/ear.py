@@ -182,8 +182,8 @@ class Ear:
     def _note(self, mouth: _Mouth, said: Said) -> None:
         if said.unheard and not mouth.unheard:
             _log.warning(
-                "expected READY, BEAT, PROGRESS id or STATUS text on the pipe of %s, not too many at once, got others:"
-                " they are passed over",
+                "%s writes to its pipe what is neither READY, BEAT, PROGRESS id nor STATUS text, or too much at once:"
+                " it is counted and passed over",
                 mouth.unit,
             )
         mouth.unheard += said.unheard
