@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,12 +136,14 @@ def test_words_that_change_all_the_time_are_written_rarely_and_garbage_harms_nob
     with hearing(tmp_path) as here:
         for unit in ("loud", "calm"):
             make_pipe(pipe_of(tmp_path, unit))
+        begun = time.monotonic()
         here.follow(loud=1, calm=1)
         for number in range(300):
             here.write("loud", f"STATUS {number}\nPROGRESS {number}\n" + "junk\n" * 50)
         here.write("calm", "STATUS fine\n")
         until(lambda: "fine" in here.words())
-        assert 1 <= len(here.words()) - 1 <= 3
+        seconds = time.monotonic() - begun
+        assert 2 <= len(here.words()) <= 2 + seconds // 10
 
 
 def test_only_a_fifo_is_a_pipe(tmp_path: Path) -> None:
@@ -156,7 +159,7 @@ FLOOD = """
 import os, sys
 with open(os.environ["ELF_NOTIFY"], "w") as pipe:
     print("OPEN", flush=True)
-    pipe.write("BEAT\\n" * 100_000)
+    pipe.write("BEAT\\n" * 40_000)
 print("THROUGH", flush=True)
 sys.stdin = os.fdopen(os.open(sys.argv[1], os.O_RDONLY))
 sys.stdin.read()
@@ -175,7 +178,7 @@ def test_nobody_hangs_on_a_pipe_while_no_node_reads_it(tmp_path: Path) -> None:
         env = {**run.request("u", []).env, "ELF_NOTIFY": str(path)}
         program = [sys.executable, "-I", "-S", "-c", FLOOD, str(gate)]
         process = hold(run.start(keeper, "u", program, env=env, notify=str(path)))
-        # Half a megabyte through a pipe of 64 KiB: the keeper makes room.
+        # 200 KB through a pipe of 64 KiB: the keeper makes room.
         run.said("u", "THROUGH")
         _without(run)
         # Without a keeper the program itself holds its pipe open.

@@ -36,7 +36,7 @@ async def test_plain_programs_say_when_they_are_ready_that_they_live_and_what_th
     (tmp_path / "site.py").write_text(SITE)
     toml = (
         '[log]\nredact = ["s3cret"]\n[limits]\nkill_gap_s = 0.1\n'
-        '[[worker]]\nname = "shop"\ncommand = ["sh", "shop.sh"]\nready_s = 300\nbeat_s = 2\nstop_wait_s = 1\n'
+        '[[worker]]\nname = "shop"\ncommand = ["sh", "shop.sh"]\nready_s = 300\nbeat_s = 3\nstop_wait_s = 1\n'
         f'[[worker]]\nname = "site"\ncommand = ["{sys.executable}", "-I", "-S", "site.py"]\nready_s = 300\n'
         'after = ["shop"]\nstop_wait_s = 1\n'
         '[[worker]]\nname = "never"\ncommand = ["sleep", "1000"]\nready_s = 1\n'
@@ -75,7 +75,7 @@ async def test_plain_programs_say_when_they_are_ready_that_they_live_and_what_th
         (tmp_path / "hang").touch()
         silent, why = await node.decided("not_responding", "shop")
         assert why.action == RestartUnit(generation=1, evidence=True)
-        assert why.inputs["beat_age_ms"] >= 6000
+        assert why.inputs["beat_age_ms"] >= 9000
         await node.saw(EvidenceTaken, silent.position, unit="shop", generation=1)
         second = await node.runs("shop", 2)
         await node.saw(WorkerReady, unit="shop", generation=2, pid=second.pid)
