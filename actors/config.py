@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, field
 from msgspec.structs import replace
 
 from actors.config_errands import Channel, GitHub, Job, Reminder
@@ -185,6 +185,8 @@ class Worker(Struct, frozen=True, kw_only=True):
     rlimits: dict[str, Annotated[int, Meta(ge=-1)]] = {}
     user: Annotated[str, Meta(extra={"form": "user"})] = ""
     after: tuple[Text, ...] = ()
+    ready_s: NotNegative = 0.0
+    beat_s: NotNegative = 0.0
     notice_file: PathText = ""
     managed_config: tuple[ManagedFile, ...] = ()
     night: Night | None = None
@@ -308,6 +310,8 @@ class Forest(Struct, frozen=True, kw_only=True):
                     slots=worker.concurrency,
                     batch=worker.batch,
                     night=worker.night.settings() if worker.night else None,
+                    ready_s=worker.ready_s,
+                    beat_s=worker.beat_s,
                 )
                 for worker in self.workers
             ),
@@ -352,6 +356,9 @@ class Forest(Struct, frozen=True, kw_only=True):
             stop_signal="",
             stop_wait_s=stop_wait_s,
             after=(),
+            # Left out altogether, so that a digest of an older release stays what it was.
+            ready_s=UNSET,
+            beat_s=UNSET,
             notice_file="",
             managed_config=(),
             night=None,

@@ -22,6 +22,7 @@ from actors.elves.rules import RULES
 
 _WAYS = ("call", "exec", "command")
 _TASKS_ONLY = ("batch", "concurrency")
+_PLAIN_ONLY = ("ready_s", "beat_s")
 
 
 def check_rules(forest: Forest, raw: Mapping[str, Any], sheet: Sheet, environ: Mapping[str, str]) -> None:
@@ -147,6 +148,9 @@ def _queue(
         sheet.add(
             (*path, "queue"), 'a queue with serve = "pull"', worker.queue, 'serve = "pull" in that queue'
         )
+    for key in _PLAIN_ONLY if "command" not in given else ():
+        if key in given:
+            sheet.add((*path, key), f"{key} only beside command", given[key], f"leaving {key} out")
     if "python" in given and "call" not in given:
         sheet.add(
             (*path, "python"), "python only beside call", given["python"], "naming it first in the command"
@@ -156,6 +160,8 @@ def _queue(
 def _bounds(path: Path, worker: Worker, sheet: Sheet) -> None:
     if sheet.sound(path, "min", "max") and worker.min > worker.max:
         sheet.add((*path, "min"), f"at most max = {worker.max}", worker.min, f"max = {worker.min}")
+    if 0 < worker.beat_s < 1 and sheet.sound(path, "beat_s"):
+        sheet.add((*path, "beat_s"), "0 for no beats, or at least 1", worker.beat_s, "beat_s = 1")
     if worker.night and sheet.sound(path, "night", "max"):
         if worker.night.max > worker.max:
             hint = f"max = {worker.max}"

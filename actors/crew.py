@@ -11,18 +11,19 @@ import msgspec
 import pykka
 
 from actors.agent_service import AgentService
-from actors.archivist import Archivist, Stored
+from actors.archivist import Archivist
 from actors.bus import Bus
 from actors.clock import Clock
 from actors.config import Forest, Worker
 from actors.custodian import Custodian, LookNow, watched_files
-from actors.elf import Due, ElfActor
+from actors.ear import Ear
+from actors.elf import ElfActor
 from actors.elves import Policy
 from actors.errand_service import NAMES as ERRANDS
 from actors.errand_service import ErrandService
 from actors.evidence import Examiner, Question
 from actors.executor import Executor
-from actors.executor_orders import StopAll, TakeOver
+from actors.executor_orders import Alive, StopAll, TakeOver
 from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
@@ -30,13 +31,14 @@ from actors.librarian import Librarian
 from actors.log_parts import fresh
 from actors.mover import Mover
 from actors.nats_server import give_back
+from actors.notify_pipes import make_pipe
 from actors.policies import POLICIES
 from actors.processes import LocalProcesses, Processes
 from actors.projector import Projector
 from actors.queue_keeper import QueueKeeper
 from actors.roster import Roster
 from actors.runtime import Down, Watcher, tell
-from actors.sampler import Begin, Living, Rest, Sampler
+from actors.sampler import Beat, Begin, Heard, Living, Rest, Sampler
 from actors.settler import Settler
 from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec
@@ -84,6 +86,12 @@ class Crew:
         self.standing_by: Callable[[], bool] = lambda: False
         self.refs: dict[str, Ref] = {}
         self._queues = QueueKeeper(forest, self.tell)
+        self._ear = Ear(
+            data,
+            journal,
+            lambda unit, generation: self.tell("sampler", Heard(Beat(unit=unit, generation=generation))),
+            lambda: self._forest().log.redact,
+        )
         self.agents = AgentService(
             forest, ground, bus, clock, journal, feed, snapshots, segments, epoch, self.tell
         )
@@ -138,7 +146,8 @@ class Crew:
         self.tell("custodian", LookNow())
 
     def end_sampling(self) -> None:
-        """Return once no tick can come behind what is written next."""
+        """Return once no tick, and no word of a plain program, can come behind what is written next."""
+        self._ear.close()
         with suppress(KeyError, pykka.ActorDeadError, pykka.Timeout):
             self.refs["sampler"].ask(Rest(), timeout=2.0)
 
@@ -180,7 +189,7 @@ class Crew:
                 self._clock,
                 self._snapshots,
                 self._feed.subscribe,
-                self._due,
+                lambda due: self.tell("sampler", due),
                 lambda why: self._die(f"another node leads: {why}"),
                 self._epoch,
                 (down.position, down.error) if down else None,
@@ -188,8 +197,9 @@ class Crew:
 
         return start
 
-    def _due(self, due: Due) -> None:
-        self.tell("sampler", due)
+    def _living(self, living: dict[str, Alive]) -> None:
+        self.tell("sampler", Living(living))
+        self._ear.follow(living)
 
     def _projector(self, watcher: Watcher, _: Down | None) -> Ref:
         return Projector.start(
@@ -198,12 +208,9 @@ class Crew:
             self._clock,
             self._feed.subscribe,
             self._quarantine,
-            self._stored,
+            lambda stored: self.tell("archivist", stored),
             publish_every_s=lambda: self._forest().kpi.snapshot_s,
         )
-
-    def _stored(self, stored: Stored) -> None:
-        self.tell("archivist", stored)
 
     def _archivist(self, segments: Segments, watcher: Watcher, _: Down | None) -> Ref:
         return Archivist.start(
@@ -285,6 +292,7 @@ class Crew:
             self._ask_queues,
             self.agents.samples,
             lambda: self._forest().limits.stall_s,
+            lambda unit: next((one.beat_s for one in self._forest().workers if unit in one.units()), 0.0),
         )
         if down:
             tell(ref, Begin())
@@ -301,7 +309,7 @@ class Crew:
             self._plan,
             self._feed.subscribe,
             self._publish,
-            lambda living: self.tell("sampler", Living(living)),
+            self._living,
             lambda queue, positions: self._bus.spawn(
                 lambda: give_back(self._bus.connection, queue, positions)
             ),
@@ -376,6 +384,8 @@ class Crew:
                 data=self._data,
             )
             fresh(Path(order.log), forest.node.log_keep)
+            if order.notify:
+                make_pipe(Path(order.notify), forest.worker_of(unit).user)
             return order
 
         return launch

@@ -277,7 +277,7 @@ class Executor(Follower[Hands]):
         """Tell the sampler whom to look at."""
         self._tell_living(
             {
-                unit.name: Alive(unit.generation, self._identity(unit))
+                unit.name: Alive(unit.generation, self._identity(unit), unit.ready, unit.words, unit.progress)
                 for unit in self.fold.units.units.values()
                 if unit.alive
             }

@@ -30,10 +30,13 @@ class StopAll(Struct, frozen=True):
 
 
 class Alive(Struct, frozen=True):
-    """A living process of a unit: what there is to sample."""
+    """A living process of a unit: what there is to sample, and what it has said so far if it is a plain program."""
 
     generation: int
     identity: Identity
+    ready: bool = False
+    words: str = ""
+    progress: str = ""
 
 
 def drain_time(plan: UnitPlan | None, queues: Sequence[QueueSettings]) -> float:

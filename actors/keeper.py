@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import sys
+import termios
 import time
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # the import would cost memory
 
 LINE_LIMIT = 4 << 20
 CHUNK = 256 << 10  # bytes read at a time, also what a client may leave unread; an exit record is far smaller
+FULL = 32 << 10  # bytes unread in a unit's pipe, half of what it holds
 KINDS = {"unit": str, "generation": int, "nonce": str, "argv": list, "env": dict, "cwd": str, "log": str}
 DEFAULTS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
@@ -96,6 +98,8 @@ def spawn(request: dict[str, Any], home: int) -> int:
         os.chdir(request["cwd"])
         os.environ["PATH"] = env.get("PATH", os.defpath)  # where posix_spawnp looks
         files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (dup := os.POSIX_SPAWN_DUP2, log, 1)]
+        if request.get("notify"):  # the unit itself holds its pipe, too, whatever becomes of us
+            files.append((os.POSIX_SPAWN_OPEN, 3, request["notify"], os.O_RDWR, 0))
         clean: dict[str, Any] = {"setsid": True, "setsigmask": (), "setsigdef": DEFAULTS}
         pid = os.posix_spawnp(argv[0], argv, env, file_actions=[*files, (dup, log, 2)], **clean)
         return pid
@@ -120,6 +124,7 @@ class Keeper:
 
     def __init__(self, home: int) -> None:
         self.units: dict[int, dict[str, Any]] = {}
+        self.pipes: dict[int, int] = {}
         self.clients: set[Client] = set()
         self.stuck = self.done = False
         self.home, self.exits = home, ExitFile("exits.jsonl")
@@ -149,8 +154,11 @@ class Keeper:
 
     def run(self) -> None:
         while not self.done:
-            ready = self.selector.select(1.0 if self.stuck else None)  # a limit only after a disk error
+            alone = self.pipes and all(client.watch < 0 for client in self.clients)
+            ready = self.selector.select(1.0 if self.stuck or alone else None)  # asleep without a reason
             self.reap()
+            if alone:
+                self.drain()
             for key, mask in ready:
                 if key.fileobj is self.door:
                     self.accept()
@@ -184,6 +192,15 @@ class Keeper:
                 self.exits.append(record)
                 os.waitid(os.P_PID, info.si_pid, os.WEXITED)
                 self.units.pop(info.si_pid, None)
+                if info.si_pid in self.pipes:
+                    os.close(self.pipes.pop(info.si_pid))
+
+    def drain(self) -> None:
+        """Forget what nobody reads while the node is away: a unit must not hang on a full pipe."""
+        for pipe in self.pipes.values():
+            if int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) > FULL:
+                with suppress(BlockingIOError):  # a node that has just come was quicker
+                    os.read(pipe, CHUNK)
 
     def accept(self) -> None:
         with suppress(OSError):
@@ -262,6 +279,9 @@ class Keeper:
         if any(unit.items() <= other.items() for other in self.units.values()):
             raise FileExistsError(errno.EEXIST, "this very start lives already", unit["unit"])
         pid = spawn(request, self.home)
+        if request.get("notify"):
+            with suppress(OSError):
+                self.pipes[pid] = os.open(request["notify"], os.O_RDWR | os.O_NONBLOCK)
         start = start_ticks(pid)  # still there even if it ended: nobody has reaped it
         self.units[pid] = unit | {"pid": pid, "start": start, "log": request["log"]}
         return {"pid": pid, "start": start}

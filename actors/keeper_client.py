@@ -43,7 +43,8 @@ class StartRequest:
     """Everything the keeper needs to start a unit; `env` is its complete environment, ELF_UNIT included.
 
     A relative `log` lies in the keeper's folder. The secret travels through a pipe whose descriptor number
-    the unit finds in ELF_SECRET_FD; what may be secret is kept out of the representation.
+    the unit finds in ELF_SECRET_FD; what may be secret is kept out of the representation. `notify` is the pipe by
+    which the unit says more, kept open as long as it lives.
     """
 
     unit: str
@@ -54,6 +55,7 @@ class StartRequest:
     cwd: str
     log: str
     secret: str | None = field(default=None, repr=False)
+    notify: str = ""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ _STEP_US = 5_000_000
 
 
 class Beat(Struct):
-    """What a runner says of itself every few seconds, beside the log."""
+    """What a runner says of itself every few seconds, beside the log; of a plain program that it said something."""
 
     unit: str
     generation: int = 0
@@ -89,7 +89,9 @@ class Sampler(Actor):
         ask_queues: Callable[[Callable[[tuple[QueueSample, ...]], None]], None],
         agents: Callable[[], tuple[AgentSample, ...]] = lambda: (),
         stall_s: Callable[[], float] = lambda: 30.0,
+        beat_s: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
+        """`beat_s` is how often a plain program gives a beat, 0 for one that gives none."""
         super().__init__("sampler", watcher)
         self._journal = journal
         self._clock = clock
@@ -99,6 +101,7 @@ class Sampler(Actor):
         self._ask_queues = ask_queues
         self._look_at_agents = agents
         self._stall_s = stall_s
+        self._beat_s = beat_s
         self._zombies: dict[str, int] = {}
         self._agents_written: dict[str, AgentSample] = {}
         self._living: Mapping[str, Alive] = {}
@@ -249,7 +252,14 @@ class Sampler(Actor):
         beat, heard = self._beats.get(name, (None, 0.0))
         if beat is None or beat.generation != alive.generation:
             beat, heard = None, known[1]
-        age = int((now - heard) * 1000) if self._is_task_unit(name) else -1
+        shown, age = _BEAT_SHOWN_MS, int((now - heard) * 1000)
+        if not self._is_task_unit(name):
+            shown = int(2000 * self._beat_s(name))
+            if not shown:
+                age = -1
+            elif sample and sample.status in ("T", "t"):
+                # What is stopped cannot beat: its silence begins when it goes on.
+                self._beats[name], age = (Beat(unit=name, generation=alive.generation), now), 0
         return UnitSample(
             unit=name,
             generation=alive.generation,
@@ -260,7 +270,7 @@ class Sampler(Actor):
             processes=sample.processes if sample else 0,
             in_flight=beat.n if beat else 0,
             # A young age says nothing; writing it would make every frame differ.
-            beat_age_ms=age if age < 0 or age >= _BEAT_SHOWN_MS else 0,
+            beat_age_ms=age if age < 0 or age >= shown else 0,
         )
 
     def _signs(self, now: float) -> tuple[Sign, ...]:
@@ -311,7 +321,7 @@ class Sampler(Actor):
 
 
 def _is_suspect(sample: UnitSample) -> bool:
-    return sample.status in ("T", "t", "D", "Z", "?") or sample.beat_age_ms >= _BEAT_SHOWN_MS
+    return sample.status in ("T", "t", "D", "Z", "?") or sample.beat_age_ms > 0
 
 
 def _is_quiet(look: AgentSample) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from actors.config import Forest, Worker, expand
 from actors.confinement import cpu_base, cpu_group, home_of, prefix_of
 from actors.nats_server import ACK_WAIT_S
+from actors.notify_pipes import pipe_of
 from actors.runner_spec import Spec
 from events.codec import canonical
 
@@ -20,13 +21,14 @@ _MAIN = Path(__file__).resolve().parents[1] / "__main__.py"
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """One process to start."""
+    """One process to start; `notify` is the pipe by which a plain program may say more, empty for a runner."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
     log: str
     kind: Kind
+    notify: str = ""
 
 
 def launch_of(
@@ -49,19 +51,23 @@ def launch_of(
     folder = data or Path(forest.node.data)
     given = os.environ if environ is None else environ
     prefix = _prefix(worker, marker, unit)
+    env, notify = _environment(forest, worker, marker, given), ""
     if worker.command:
         kind: Kind = "plain"
         argv = (*prefix, *worker.command)
+        notify = str(pipe_of(folder, unit).absolute())
+        env["ELF_NOTIFY"] = notify
     else:
         kind = "call" if worker.call else "exec"
         spec = _spec(forest, worker, unit, generation, folder / "spool" / f"{unit}.jsonl", prefix)
         argv = (sys.executable, "-E", "-u", str(_MAIN), "runner", "--spec", canonical(spec).decode())
     return Launch(
         argv=argv,
-        env=_environment(forest, worker, marker, given),
+        env=env,
         cwd=worker.cwd or os.getcwd(),
         log=str(folder / "logs" / f"{unit}.log"),
         kind=kind,
+        notify=notify,
     )
 
 

@@ -189,6 +189,7 @@ class WorkerActor(Actor):
                     cwd=launch.cwd,
                     log=launch.log,
                     secret=plan.secret,
+                    notify=launch.notify,
                 )
             )
         except StartRefused as problem:

@@ -54,7 +54,7 @@ class UnitSample(Struct, frozen=True, array_like=True):
     """One process tree as seen at a tick. `cpu` in tenths of a percent of one core, `memory` in bytes.
 
     `status` is the kernel's letter of the main process (`?` when it could not be read). `beat_age_ms` is the age of
-    the runner's last beat and -1 for a plain program, which has none.
+    its last beat, 0 while that is young, and -1 for a plain program that gives none.
     """
 
     unit: str
@@ -218,6 +218,20 @@ class WorkerReady(Event, frozen=True, kw_only=True):
     pid: int
 
 
+class WorkerSpoke(Event, frozen=True, kw_only=True):
+    """What a plain program says of itself now, at most every ten seconds; empty words take back earlier ones.
+
+    `words` are its own, without control characters, cut and redacted; `progress` is what it got on with last.
+    `unheard` lines of this generation were not understood, or too many at once.
+    """
+
+    unit: str
+    generation: int
+    words: str = ""
+    progress: str = ""
+    unheard: int = 0
+
+
 class OrphanReaped(Event, frozen=True, kw_only=True):
     """A process that had lost its parent ended under the keeper."""
 
@@ -320,6 +334,7 @@ Observation = (
     | Sampled
     | WorkerExited
     | WorkerReady
+    | WorkerSpoke
     | EvidenceTaken
     | ManagedFileSeen
     | ManagedFileRepaired

@@ -96,7 +96,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     """One pool of equal processes as policies see it. `launch` is the digest of how it is started.
 
     `units` are wanted as long as nobody scales the pool, `names` all that it may have; `slots` is how many tasks one
-    process works on at once, `batch` how many it is handed at once.
+    process works on at once, `batch` how many it is handed at once. A plain program says within `ready_s` that it is
+    ready and gives a beat every `beat_s`; 0 means that it says neither.
     """
 
     name: str
@@ -111,6 +112,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     slots: int = 1
     batch: int = 1
     night: NightSettings | None = None
+    ready_s: float = 0.0
+    beat_s: float = 0.0
 
 
 class AgentSettings(Struct, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ from events.observations import (
     Quarantined,
     WorkerExited,
     WorkerReady,
+    WorkerSpoke,
 )
 from events.outcomes import (
     Checkpointed,
@@ -135,7 +136,14 @@ def subject_of(source: str, event: Event) -> str:
 def target_of(event: Event) -> str:
     """Return what the event is about, as one token: a unit, a queue, a position or the node."""
     match event:
-        case WorkerExited() | WorkerReady() | WorkerStarted() | WorkerStartOrdered() | LogRotated():
+        case (
+            WorkerExited()
+            | WorkerReady()
+            | WorkerSpoke()
+            | WorkerStarted()
+            | WorkerStartOrdered()
+            | LogRotated()
+        ):
             return event.unit
         case EvidenceTaken():
             return event.unit

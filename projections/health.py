@@ -4,10 +4,13 @@ from msgspec import Struct
 
 from events.decisions import ContinueUnit, Decided
 from events.envelope import Recorded
-from events.observations import Sampled
+from events.observations import LeaseTaken, Sampled
 from events.outcomes import WorkerStartOrdered
 from events.settings import Settings
-from projections.units import Unit, Units, worker_of
+from projections.units import SECOND, Unit, Units, worker_of
+
+# A plain program that gives none of so many beats in a row does not respond.
+BEATS = 3
 
 
 class Signs(Struct):
@@ -18,6 +21,7 @@ class Signs(Struct):
     silent: int = 0
     swollen: int = 0
     continued_at: int = 0
+    late: int = 0
 
 
 class Health(Struct):
@@ -37,12 +41,16 @@ class Health(Struct):
         match event.body:
             case Sampled():
                 for unit in units.units.values():
-                    self._tick(unit, settings)
+                    self._tick(unit, now, settings)
+            case LeaseTaken():
+                # What was said while nobody led is still to be heard.
+                for signs in self.signs.values():
+                    signs.late = 0
             case WorkerStartOrdered(unit=name, generation=generation):
                 # What was seen of the old process says nothing about the new one.
                 signs = self.get(name)
                 signs.generation = generation
-                signs.stopped = signs.silent = signs.swollen = 0
+                signs.stopped = signs.silent = signs.swollen = signs.late = 0
             case Decided(action=ContinueUnit(), target=name, mode="act"):
                 signs = self.get(name)
                 signs.continued_at = now
@@ -50,21 +58,26 @@ class Health(Struct):
             case _:
                 return
 
-    def _tick(self, unit: Unit, settings: Settings) -> None:
+    def _tick(self, unit: Unit, now: int, settings: Settings) -> None:
         signs = self.get(unit.name)
         sample = unit.sample
         if sample is None or not unit.alive:
-            signs.stopped = signs.silent = signs.swollen = 0
+            signs.stopped = signs.silent = signs.swollen = signs.late = 0
             return
         if sample.status == "?":
             # Unknown is a value: it neither proves sickness nor health, so counting stands still.
             return
         limits = settings.limits
-        silent = sample.beat_age_ms >= limits.beat_lost_s * 1000 and sample.status != "T"
+        worker = worker_of(settings, unit.pool)
+        beat_s = 0.0 if worker is None else worker.beat_s
+        lost_s = BEATS * beat_s or limits.beat_lost_s
+        silent = sample.beat_age_ms >= lost_s * 1000 and sample.status != "T" and (unit.ready or not beat_s)
+        late = worker is not None and 0 < worker.ready_s * SECOND <= now - unit.started_at and not unit.ready
         # A unit that a person paused is stopped on purpose.
         stopped = sample.status in ("T", "t") and unit.intent != "pause"
         signs.stopped = signs.stopped + 1 if stopped else 0
         signs.silent = signs.silent + 1 if silent else 0
+        signs.late = signs.late + 1 if late and sample.status != "T" else 0
         percent = memory_percent(unit, settings)
         swollen = percent is not None and percent >= limits.memory_restart_percent
         signs.swollen = signs.swollen + 1 if swollen else 0

@@ -194,6 +194,8 @@ class Status(Struct):
             "tasks_per_hour": _since(self.ends.get(f"unit/{unit.name}"), now - _RATE_WINDOW),
             "uptime_s": (now - unit.started_at) / SECOND if unit.alive else 0.0,
             "restarts": unit.restarts,
+            "words": unit.words if unit.alive else "",
+            "progress": unit.progress if unit.alive else "",
         }
 
     def _state(self, unit: Unit) -> str:

@@ -25,6 +25,7 @@ from events.observations import (
     UnitSample,
     WorkerExited,
     WorkerReady,
+    WorkerSpoke,
 )
 from events.outcomes import EffectFailed, WorkerStarted, WorkerStartOrdered
 from events.settings import Settings, SettingsAdopted, WorkerSettings
@@ -46,7 +47,11 @@ _OF_NO_UNIT = frozenset({TaskSubmitted, TaskStarted, TaskReleased, TaskCancelled
 
 
 class Unit(Struct):
-    """One worker process through all its generations. Times are forest microseconds, 0 means never."""
+    """One worker process through all its generations. Times are forest microseconds, 0 means never.
+
+    `late`: this generation is ended because it did not say in time that it is ready, which is a death of its own.
+    `words` and `progress` are what a plain program says of itself.
+    """
 
     name: str
     pool: str = ""
@@ -81,6 +86,9 @@ class Unit(Struct):
     refusal: str = ""
     sample: UnitSample | None = None
     fds: int = 0
+    late: bool = False
+    words: str = ""
+    progress: str = ""
 
 
 class Units(Struct):
@@ -135,6 +143,10 @@ class Units(Struct):
             case WorkerReady(unit=name, generation=generation):
                 unit = self.get(name)
                 unit.ready = unit.ready or unit.generation == generation
+            case WorkerSpoke(unit=name, generation=generation, words=words, progress=progress):
+                unit = self.get(name)
+                if unit.generation == generation:
+                    unit.words, unit.progress = words, progress
             case NodeStopping():
                 for unit in self.units.values():
                     unit.ended_by_us = unit.ended_by_us or unit.alive
@@ -171,6 +183,9 @@ class Units(Struct):
                 # A person approved it, or lets the rule act.
                 unit = self.get(decided.target)
                 unit.owes_restart = unit.owes_restart or (unit.alive and unit.generation == generation)
+            case StopUnit(generation=generation) if decided.rule == "not_ready":
+                unit = self.get(decided.target)
+                unit.late = unit.late or unit.generation == generation
             case StopUnit(generation=generation) | RestartUnit(generation=generation):
                 unit = self.get(decided.target)
                 unit.ended_by_us = unit.ended_by_us or unit.generation == generation
@@ -210,7 +225,8 @@ class Units(Struct):
         unit.alive = unit.ready = unit.exited = unit.ended_by_us = unit.owes_restart = False
         unit.done_in_generation = 0
         unit.sample = None
-        unit.error = ""
+        unit.late = False
+        unit.error = unit.words = unit.progress = ""
         unit.code = unit.signal = None
         unit.launch = launch_of(settings, ordered.pool)
 
@@ -220,7 +236,7 @@ class Units(Struct):
             return
         worker = worker_of(settings, started.pool)
         unit.alive = True
-        unit.ready = unit.ready or worker is None or not worker.queue
+        unit.ready = unit.ready or worker is None or not (worker.queue or worker.ready_s)
         unit.pid, unit.start, unit.nonce = started.pid, started.start, started.nonce
         if not started.adopted:
             unit.started_at = now
@@ -231,10 +247,14 @@ class Units(Struct):
             return
         unit.exited = True
         lived = now - unit.started_at if unit.alive else 0
-        steady = lived >= settings.limits.steady_s * SECOND or unit.done_in_generation > 0
+        worker = worker_of(settings, unit.pool)
+        unborn = worker is not None and worker.ready_s > 0 and not unit.ready
+        steady = (lived >= settings.limits.steady_s * SECOND and not unborn) or unit.done_in_generation > 0
         unit.alive = unit.ready = False
         unit.ended_at = max(now, unit.ordered_at)
         unit.code, unit.signal, unit.error = exited.code, exited.signal, exited.error
+        if unit.late:
+            unit.error = "it was not ready in time"
         unit.sample = None
         if unit.ended_by_us:
             return
@@ -292,6 +312,8 @@ class Units(Struct):
                 unit.intent = self.early_wishes.pop(name, of_pool or unit.intent)
                 if unit.launch and unit.launch != worker.launch:
                     self.rearm(unit)
+                # Nobody waits any more for what it would have said.
+                unit.ready = unit.ready or (unit.alive and not worker.queue and not worker.ready_s)
 
     def rearm(self, unit: Unit) -> None:
         """Forget old failures: a person or a new configuration gives the unit a fresh chance."""

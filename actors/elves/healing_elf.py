@@ -65,7 +65,7 @@ class HealingState(Struct):
 
 
 class HealingElf:
-    """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, memory.
+    """Rules: start, stop, order, reconfigure, crash, quarantine, stopped, not_responding, not_ready, memory.
 
     Of workers that live and do not get on: stalled, deadlock, livelock, gil_held, blocked_io, not_pulling, zombies,
     disk_sleep, leak, handle_leak, config_repair; of all: shared_cause.
@@ -187,6 +187,12 @@ class HealingElf:
             yield from unresponsive(
                 "not_responding", unit, "no_beat", text, facts, ailments, view, evidence=True
             )
+        elif signs.late >= TICKS:
+            lasted = (view.timeline.now - unit.started_at) // SECOND
+            text = f"has not said within {lasted} s that it is ready"
+            stop = StopUnit(generation=unit.generation)
+            facts |= {"ready_s": worker.ready_s if worker else 0.0, "ticks": signs.late}
+            yield _draft("not_ready", unit, stop, "no_ready", text, facts, PROVEN_COST)
         elif signs.swollen:
             yield from swollen(unit, signs.swollen, state.ailments, view)
         elif leak := state.leaks.of(unit):

@@ -8,8 +8,8 @@ RULES: dict[str, tuple[str, ...]] = {
         "balance": "assign batch even_cpu even_memory give_up night overflow reassign redistribute scale unplaced",
         "healing": "black_hole blocked_io config_alert config_repair crash deadlock disk_sleep down gil_held"
         " handle_leak handle_restart leak leak_alert leak_notice livelock memory memory_hurry memory_quiet not_pulling"
-        " not_responding order pause ping probation promote quarantine reconfigure recover restart shared_cause stalled"
-        " start stop stopped suspect verify zombies",
+        " not_ready not_responding order pause ping probation promote quarantine reconfigure recover restart"
+        " shared_cause stalled start stop stopped suspect verify zombies",
         "wisdom": "abstain error_condition forecast_limit memory_limit order overload rule_precision score size timeout"
         " tuning useful_acts weekly_pattern",
     }.items()

@@ -66,6 +66,12 @@ def marked(row: dict[str, Any], lang: str) -> str:
     return f"{MARKS.get(row.get('mark', ''), ' ')} {say(row['state'], lang)}"
 
 
+def own_words(row: dict[str, Any]) -> str:
+    """Return what a plain program says of itself, and what it got on with last."""
+    progress = f"[{row['progress']}]" if row.get("progress") else ""
+    return " ".join(part for part in (row.get("words", ""), progress) if part)
+
+
 def elf_name(name: str, lang: str) -> str:
     """Return what an elf is called."""
     return pick(name.capitalize(), _ELVES.get(name, name), lang)

@@ -170,6 +170,13 @@ SAME_PROCESS = {
 }
 
 
+def test_what_a_plain_program_is_to_say_needs_no_new_process(tmp_path: Path) -> None:
+    before = forest_of(tmp_path, B).settings(b"key").workers[0]
+    after = forest_of(tmp_path, B + "ready_s = 60\nbeat_s = 5\n").settings(b"key").workers[0]
+    assert (before.ready_s, before.beat_s, after.ready_s, after.beat_s) == (0, 0, 60, 5)
+    assert after.launch == before.launch
+
+
 @pytest.mark.parametrize(
     ("change", "new"),
     [(c, True) for c in NEW_PROCESS.values()] + [(c, False) for c in SAME_PROCESS.values()],

@@ -166,4 +166,4 @@ def test_small_and_quick(run: Bench) -> None:
         f"keeper ready {ready_ms:.0f} ms, notice p50 {cuts[49]:.2f} ms p99 {cuts[98]:.2f} ms, RSS {kib} KiB"
     )
     assert kib <= 15 << 10
-    assert len(PROGRAM.read_text().splitlines()) <= 300
+    assert len(PROGRAM.read_text().splitlines()) <= 320

@@ -48,7 +48,9 @@ def test_a_plain_program_starts_as_written_with_a_clean_environment_and_its_own(
         "PYTHONUNBUFFERED": "1",
         "TOKEN": "x-s3cret",
         "ELF_UNIT": "n1:b:3:f00d",
+        "ELF_NOTIFY": launch.notify,
     }
+    assert launch.notify == str(tmp_path.resolve() / "data" / "run" / "notify" / "b")
     assert folder == str((tmp_path / "in").resolve())
     assert launch.kind == "plain"
     assert launch.log == str(tmp_path.resolve() / "data" / "logs" / "b.log")

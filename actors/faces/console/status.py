@@ -11,7 +11,7 @@ from actors.faces.console.failure import Exit
 from actors.faces.console.options import HERE, Language, WhereOption, language
 from actors.faces.console.output import clock, plain, show_json, show_table, size, span
 from actors.faces.console.words import say
-from actors.faces.look import action, bar, elf_line, marked, percent
+from actors.faces.look import action, bar, elf_line, marked, own_words, percent
 from actors.faces.reasons import reason
 from actors.place import Place
 
@@ -86,8 +86,13 @@ def _print_workers(workers: list[dict[str, Any]], lang: Language) -> None:
                 worker["restarts"],
                 span(worker["uptime_s"]),
                 worker["pid"],
+                own_words(worker),
             ]
         )
+    if any(row[-1] for row in rows):
+        headings.append(say("says", lang))
+    else:
+        rows = [row[:-1] for row in rows]
     show_table(headings, rows, numbers=(2, 3, 4, 5, 6, 7, 8, 9))
 
 

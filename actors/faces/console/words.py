@@ -11,6 +11,7 @@ _JA = {
     "errors": "エラー",
     "restarts": "再起動",
     "uptime": "稼働時間",
+    "says": "報告",
     "queue": "キュー",
     "pending": "待ち",
     "in flight": "処理中",

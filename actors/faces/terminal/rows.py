@@ -7,7 +7,7 @@ from actors.faces.console.options import Language
 from actors.faces.console.output import clock, plain, size, span
 from actors.faces.console.status import alert_state, mode_of
 from actors.faces.console.words import say
-from actors.faces.look import MARKS, action, at, bar, elf_line, elf_name, percent
+from actors.faces.look import MARKS, action, at, bar, elf_line, elf_name, own_words, percent
 from actors.faces.reasons import reason
 
 Page = Mapping[str, Any]
@@ -61,6 +61,7 @@ COLUMNS: dict[str, Sequence[Column]] = {
         Column("done", 7, True, 92),
         Column("restarts", 8, True, 100),
         Column("PID", 8, True, 110),
+        Column("says", 30, False, 142),
     ),
     "agents": (
         Column("agent", 0),
@@ -104,6 +105,7 @@ def _workers(view: View) -> list[Row]:
             Cell(str(row["tasks_processed"])),
             Cell(str(row["restarts"])),
             Cell(str(row["pid"] or "-")),
+            Cell(own_words(row), "soft"),
         )
         found.append(Row(row["name"], cells, row["name"], row, row["mark"] in ("warning", "bad")))
     return found

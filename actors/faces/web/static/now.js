@@ -90,6 +90,7 @@ function workerTable(page, app, full, samples = {}) {
     ["restarts", "n wide", (w) => count(w.restarts)],
     ["uptime", "n wide nowrap", (w) => span(w.uptime_s || null)],
     ["PID", "n wide", (w) => w.pid ?? "–"],
+    ["says", "wide", (w) => [w.words, w.progress && `[${w.progress}]`].filter(Boolean).join(" ")],
     ["actions", "", (w) => h("div", { class: "row" },
       button(app, "restart", "worker", { name: w.name, do: "restart" }, { sure: true, label: w.name }),
       w.state === "stopped" || w.state === "quiet" || w.state === "paused"

@@ -2,7 +2,7 @@
 const JA = {
   "overview": "概要", "workers": "ワーカー", "agents": "エージェント", "tasks": "タスク", "queues": "キュー", "alerts": "警告",
   "decisions": "判断", "mana": "マナ", "indicators": "指標", "proposals": "提案", "logs": "ログ", "events": "イベント",
-  "worker": "ワーカー名", "agent": "エージェント名", "state": "状態", "memory": "メモリ", "tasks/h": "タスク/h", "done": "完了", "errors": "エラー",
+  "worker": "ワーカー名", "says": "報告", "agent": "エージェント名", "state": "状態", "memory": "メモリ", "tasks/h": "タスク/h", "done": "完了", "errors": "エラー",
   "restarts": "再起動", "uptime": "稼働時間", "queue": "キュー", "pending": "待ち", "in flight": "処理中", "oldest": "最古",
   "in/min": "到着/分", "out/min": "完了/分", "elf": "エルフ", "mode": "モード", "doing": "行動", "deferred": "延期",
   "worker state": "ワーカー状態", "elf activity": "エルフ活動", "mana level": "マナレベル", "recent actions": "最近のアクション",
