@@ -140,6 +140,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     max_attempts: Count = 3
     deaths: Count = 3
     timeout_s: Positive = 600.0
+    age_s: Positive = 600.0
     overflow_to: tuple[Text, ...] = ()
 
 
@@ -364,7 +365,10 @@ class Forest(Struct, frozen=True, kw_only=True):
             night=None,
         )
         queue = next((q for q in self.queues if q.name == worker.queue), None)
-        served: tuple[float, ...] | None = (queue.timeout_s, queue.max_attempts) if queue else None
+        # With an age it is another digest than that of releases whose runners know no classes: those are replaced.
+        served: tuple[float, ...] | None = (
+            (queue.timeout_s, queue.max_attempts, queue.age_s) if queue else None
+        )
         if queue and served and queue.deaths != 3:
             served = (*served, queue.deaths)
         text = canonical((process, served, self.node.timezone))

@@ -19,7 +19,7 @@ from actors.jetstream import jetstream_api
 from actors.permissions import User, issue, write_secret
 from events.log import LogUnreachable
 from events.observations import QueueSample
-from events.subjects import LOG, assignments, queue_filter
+from events.subjects import CLASSES, LOG, MIDDLE, assignments, queue_consumer, queue_filter
 
 DATA = Path(__file__).parents[1] / "nats"
 # Runners prolong at half time; a delivery that nobody claimed before its runner died waits for this long.
@@ -27,6 +27,8 @@ ACK_WAIT_S = 10.0
 # Runners pull by credit, so this limits nothing but what waits for its next attempt: failed tasks count as
 # unacknowledged until their delay is over, and at the limit the whole queue would stand still.
 _UNACKNOWLEDGED = 20_000
+# The server's code for a consumer that it does not have.
+_UNKNOWN = 10014
 
 
 class ServerFiles(Struct, frozen=True):
@@ -113,34 +115,44 @@ async def limit_stream(connection: Connection, spare: int, exact: bool = False) 
 
 
 async def ensure_queue(connection: Connection, queue: str, slots: int, start: int = 1) -> None:
-    """Create or update the consumer of a pull queue. Backlog = its pending + its unacknowledged messages.
+    """Create or update the consumers of a pull queue, one for each class, that of the middle last.
 
-    A new one hands out submissions from position `start` on: claims keep it exact if that is too early.
+    Backlog = their pending + their unacknowledged messages. A new one hands out submissions from position `start`
+    on: claims keep it exact if that is too early.
     """
+    for rank in (*(rank for rank in range(len(CLASSES)) if rank != MIDDLE), MIDDLE):
+        await _ensure_class(connection, queue, rank, slots, start)
+
+
+async def _ensure_class(connection: Connection, queue: str, rank: int, slots: int, start: int) -> None:
+    name = queue_consumer(queue, rank)
     config: dict[str, Any] = {
-        "durable_name": f"q_{queue}",
-        "name": f"q_{queue}",
+        "durable_name": name,
+        "name": name,
         "ack_policy": "explicit",
         "deliver_policy": "all",
-        "filter_subject": queue_filter(queue),
+        "filter_subject": queue_filter(queue, rank),
         "ack_wait": int(ACK_WAIT_S * 1e9),
         "max_deliver": -1,
         "max_ack_pending": max(_UNACKNOWLEDGED, slots),
         "max_waiting": 512,
     }
-    if start > 1:
-        config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": start}
-    info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{queue}", None)
+    info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.{name}", None)
     if "error" not in info:
         # Where it began cannot be changed.
         there = info["config"]
         config["deliver_policy"] = there["deliver_policy"]
         config |= {key: there[key] for key in ("opt_start_seq",) if there.get(key)}
+    elif start > 1:
+        config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": start}
     answer = await jetstream_api(
-        connection, f"CONSUMER.DURABLE.CREATE.{LOG}.q_{queue}", {"stream_name": LOG, "config": config}
+        connection, f"CONSUMER.DURABLE.CREATE.{LOG}.{name}", {"stream_name": LOG, "config": config}
     )
+    if "error" in answer and info.get("error", {}).get("err_code") == _UNKNOWN:
+        # Who looks after queues may have made it meanwhile, to begin elsewhere.
+        answer = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.{name}", None)
     if "error" in answer:
-        raise LogUnreachable(f"expected the consumer of queue {queue}, got {answer['error']['description']}")
+        raise LogUnreachable(f"expected the consumer {name}, got {answer['error']['description']}")
 
 
 async def ensure_agent(connection: Connection, agent: str, start: int) -> None:
@@ -184,30 +196,43 @@ async def give_back(connection: Connection, queue: str, positions: Sequence[int]
     Of what nobody holds, or holds no more, the server makes nothing; who holds one still has claimed it by the time
     that another is handed it.
     """
-    info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{queue}", None, 2.0)
-    if "error" in info or not info["num_ack_pending"]:
-        return
-    delivered = info["delivered"]
-    for position in positions:
-        if position > delivered["stream_seq"]:
-            break
-        reply = f"$JS.ACK.{LOG}.q_{queue}.1.{position}.{delivered['consumer_seq']}.0.0"
-        await connection.client.publish(reply, b"-NAK")
+    for name, info in (await _classes(connection, queue)).items():
+        if "error" in info or not info["num_ack_pending"]:
+            continue
+        delivered = info["delivered"]
+        for position in positions:
+            if position > delivered["stream_seq"]:
+                break
+            reply = f"$JS.ACK.{LOG}.{name}.1.{position}.{delivered['consumer_seq']}.0.0"
+            await connection.client.publish(reply, b"-NAK")
+
+
+async def _classes(connection: Connection, queue: str) -> dict[str, dict[str, Any]]:
+    """Return what the server says of each consumer of a queue, by its name."""
+    names = [queue_consumer(queue, rank) for rank in range(len(CLASSES))]
+    answers = await asyncio.gather(
+        *(jetstream_api(connection, f"CONSUMER.INFO.{LOG}.{name}", None, 2.0) for name in names)
+    )
+    return dict(zip(names, answers, strict=True))
+
+
+async def is_missing(connection: Connection, queue: str) -> bool:
+    """Tell whether the server says that a class of a queue has no consumer; silence says nothing."""
+    answers = (await _classes(connection, queue)).values()
+    return any(answer.get("error", {}).get("err_code") == _UNKNOWN for answer in answers)
 
 
 async def queue_states(connection: Connection, names: Sequence[str]) -> tuple[QueueSample, ...]:
-    """Ask the server for queues; one that it does not answer for is left out, never read as 0."""
-    answers = await asyncio.gather(
-        *(jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{name}", None, 2.0) for name in names)
-    )
+    """Ask the server for queues, all classes together; one that it does not answer for is left out, never read as 0."""
+    found = await asyncio.gather(*(_classes(connection, name) for name in names))
     return tuple(
         QueueSample(
             queue=name,
-            pending=answer["num_pending"],
-            in_flight=answer["num_ack_pending"],
-            pulls=answer["num_waiting"],
-            redelivered=answer["num_redelivered"],
+            pending=sum(answer["num_pending"] for answer in classes.values()),
+            in_flight=sum(answer["num_ack_pending"] for answer in classes.values()),
+            pulls=sum(answer["num_waiting"] for answer in classes.values()),
+            redelivered=sum(answer["num_redelivered"] for answer in classes.values()),
         )
-        for name, answer in zip(names, answers, strict=True)
-        if "error" not in answer
+        for name, classes in zip(names, found, strict=True)
+        if not any("error" in answer for answer in classes.values())
     )

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.connection import Credentials
+from events.subjects import CLASSES, queue_consumer
 
 # What the credentials file of an agent is called before its name.
 AGENT_FILE = "agent-"
@@ -91,15 +92,16 @@ def users_of(
 
 
 def worker_user(pool: str, queue: str) -> User:
-    """Return the user of one pool: its own events, its own queue, its own beats."""
+    """Return the user of one pool: its own events, its own queue's classes, its own beats."""
+    consumers = [queue_consumer(queue, rank) for rank in range(len(CLASSES))]
     return User(
         name=f"worker-{pool}",
         source=f"worker.{pool}",
         publish=[
             f"log.worker.{pool}.>",
             f"beat.{pool}.>",
-            f"$JS.API.CONSUMER.MSG.NEXT.LOG.q_{queue}",
-            f"$JS.ACK.LOG.q_{queue}.>",
+            *(f"$JS.API.CONSUMER.MSG.NEXT.LOG.{name}" for name in consumers),
+            *(f"$JS.ACK.LOG.{name}.>" for name in consumers),
             *_READ,
         ],
         subscribe=[f"_INBOX.worker-{pool}.>", f"run.{pool}.>", f"log.*.*.task.{queue}.*.cancelled"],

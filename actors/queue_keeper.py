@@ -1,4 +1,4 @@
-"""Sees that every pull queue has its consumer: one that vanished is made again where its oldest open task stands."""
+"""Sees that every pull queue has its consumers: one that vanished is made again where the oldest open task stands."""
 
 import asyncio
 import logging
@@ -7,16 +7,13 @@ from collections.abc import Callable
 from actors.config import Forest
 from actors.connection import Connection
 from actors.control import Refused, asked
-from actors.jetstream import jetstream_api
-from actors.nats_server import ensure_queue, queue_states
+from actors.nats_server import ensure_queue, is_missing, queue_states
 from actors.projector import Ask
 from events.log import LogUnreachable
 from events.observations import QueueSample
-from events.subjects import LOG
 
 _log = logging.getLogger("elf.queues")
 
-_UNKNOWN = 10014
 _SQL_S = 20.0
 # Behind the last event that the tables hold there may be open tasks which they do not know.
 _OLDEST = (
@@ -44,16 +41,15 @@ class QueueKeeper:
         return samples
 
     async def _look_after(self, connection: Connection, name: str) -> None:
-        info = await jetstream_api(connection, f"CONSUMER.INFO.{LOG}.q_{name}", None, 2.0)
-        if info.get("error", {}).get("err_code") != _UNKNOWN:
+        if not await is_missing(connection, name):
             return
         self._making.add(name)
         try:
             start = await self._oldest(name)
             await ensure_queue(connection, name, slots_of(self._forest(), name), start)
-            _log.warning("the consumer of queue %s was gone; made again from position %s", name, start)
+            _log.warning("a consumer of queue %s was gone; made again from position %s", name, start)
         except (LogUnreachable, Refused) as problem:
-            _log.warning("the consumer of queue %s is gone: %s; asked again at the next tick", name, problem)
+            _log.warning("a consumer of queue %s is gone: %s; asked again at the next tick", name, problem)
         finally:
             self._making.discard(name)
 

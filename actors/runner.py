@@ -12,7 +12,6 @@ from nats.errors import Error as NatsError
 
 from actors.connection import Connection, Credentials, connect
 from actors.jetstream import JetStreamLog
-from actors.pull import Puller
 from actors.recorder import Recorder
 from actors.runner_beats import Beat, Beats, shown
 from actors.runner_claims import Claims
@@ -25,12 +24,13 @@ from actors.runner_notices import MESSAGES, Notices
 from actors.runner_orders import Orders
 from actors.runner_post import Post, tell
 from actors.runner_programs import Programs
+from actors.runner_pulls import Pulls
 from actors.runner_spec import Spec, read_spec, take_credentials
 from actors.runner_spool import Spool
 from actors.runner_voice import voice_of
 from actors.runner_work import Work, Workers
 from events.observations import WorkerReady
-from events.subjects import LOG
+from events.subjects import LOG, queue_consumer
 
 DRAINED, REFUSED, NO_HANDLER = 0, 2, 3
 # The work that a drained runner still begins, if it is already claimed.
@@ -54,7 +54,7 @@ class Runner:
         self._hurry = asyncio.Event()
         self._reason = ""
         self._connection: Connection | None = None
-        self._puller: Puller | None = None
+        self._pulls: Pulls | None = None
         self._lost_at = self._lost_since = -60.0
         self._lost_told = False
         self._loop = asyncio.get_running_loop()
@@ -180,11 +180,11 @@ class Runner:
         return WorkerReady(unit=self.spec.unit, generation=self.spec.generation, pid=self.voice.pid)
 
     async def _queue_there(self, connection: Connection) -> None:
-        """Wait for the queue's consumer, which the node creates.
+        """Wait for the queue's consumers, of which the node creates the middle class's last.
 
         It is asked for something that it must refuse: a proper order could bring a task nobody waits for.
         """
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{LOG}.q_{self.spec.queue}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{LOG}.{queue_consumer(self.spec.queue)}"
         pause = 0.02
         while True:
             with contextlib.suppress(TimeoutError, NatsError, OSError):
@@ -194,14 +194,16 @@ class Runner:
             pause = min(1.0, pause * 1.5)
 
     async def _pull(self, connection: Connection) -> None:
-        if self._puller is None:
-            consumer = f"q_{self.spec.queue}"
-            self._puller = Puller(connection, consumer, self.work.deliver, self.work.credit, self._lost, LOG)
-        await self._puller.start()
+        if self._pulls is None:
+            work, spec = self.work, self.spec
+            self._pulls = Pulls(
+                connection, spec.queue, spec.age_s, work.deliver, work.hand_back, work.credit, self._lost
+            )
+        await self._pulls.start()
 
     def _order(self) -> None:
-        if self._puller:
-            self._puller.order()
+        if self._pulls:
+            self._pulls.order()
 
     def _lost(self, why: str) -> None:
         """Ask again; a server that just starts is not worth a line, one that stays away is."""
@@ -217,8 +219,8 @@ class Runner:
     async def _quiet(self) -> None:
         if self.work.state == "pulling":
             self.work.state = "quiet"
-            if self._puller:
-                await self._puller.stop(orderly=True)
+            if self._pulls:
+                await self._pulls.stop(orderly=True)
             self.beats.changed()
 
     async def _resume(self) -> None:
@@ -264,8 +266,8 @@ class Runner:
         began = self._loop.time()
         patience = max(self.spec.stop_wait_s * 0.5, self.spec.stop_wait_s - 1.5)
         self.work.state = "draining"
-        if self._puller:
-            await self._puller.stop(orderly=True)
+        if self._pulls:
+            await self._pulls.stop(orderly=True)
         self.beats.changed()
         self.work.give_up_trial()
         waiting = self.work.take_back()

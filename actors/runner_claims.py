@@ -90,8 +90,8 @@ class Claims:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def take(self, message: Msg) -> None:
-        """Begin with one delivery."""
+    def take(self, message: Msg, full: bool = False) -> None:
+        """Begin with one delivery; what is new goes back at once while the runner is `full`."""
         job = job_of(message.data, message.reply, self._loop.time())
         if job is None:
             tell(f"expected a submission on {message.subject}, got something else; it is left out")
@@ -105,6 +105,9 @@ class Claims:
         rest = job.due / 1e6 - time.time() if job.due else 0.0
         if rest > 0:
             self._post.say(message.reply, again(min(rest, _LONGEST_S)))
+            return
+        if full:
+            self._post.say(message.reply, again(0))
             return
         self._held[job.task] = job
         if job.delivered == 1:

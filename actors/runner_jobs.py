@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from events.subjects import MIDDLE, class_served
 from events.traces import trace_id
 
 PAYLOAD_LIMIT = 256 * 1024
@@ -56,7 +57,7 @@ class Job(Struct, eq=False, kw_only=True):
 
     `position` is that of its submission, `claim` that of our TaskStarted; times are monotonic seconds, `due` is
     microseconds since 1970. `deaths` attempts before this one ended with their process; `solo` is their trial.
-    `trace` is the W3C traceparent that it was submitted with.
+    `trace` is the W3C traceparent that it was submitted with, `rank` its class, 0 for the first one asked.
     """
 
     task: str
@@ -79,6 +80,7 @@ class Job(Struct, eq=False, kw_only=True):
     deaths: int = 0
     solo: bool = False
     trace: str = ""
+    rank: int = MIDDLE
 
 
 class Outcome(Struct, frozen=True):
@@ -118,6 +120,7 @@ def job_of(data: bytes, reply: str, now: float) -> Job | None:
         touched=now,
         due=body.due,
         trace=event.trace if trace_id(event.trace) else "",
+        rank=class_served(parts[3]),
     )
 
 
@@ -156,6 +159,11 @@ class Pace:
         if self.service_s < 0:
             return self.slots
         return int(min(WINDOW_LIMIT, max(self.slots, self.slots * _AHEAD_S / max(self.service_s, 1e-6))))
+
+    def room(self) -> int:
+        """Return how many to accept at most: of quick ones more than asked for, rather than have them sent twice."""
+        window = self.window()
+        return window if window <= self.slots else 2 * window
 
     def depth(self) -> int:
         """Return how many calls may lie in one handler's socket, the running one included."""

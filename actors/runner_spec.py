@@ -13,7 +13,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     """One unit's order: `call` (`module:function`, run by `python`) or `exec` (a program for each task).
 
     `spool` is the file for results while the log is away, `ack_wait_s` the consumer's time of redelivery;
-    beside it lie the marks of what is executed. After so many `deaths` of its processes a task goes on trial.
+    beside it lie the marks of what is executed. After so many `deaths` of its processes a task goes on trial;
+    after `age_s` of waiting it is served before younger ones of a higher class, in its turn.
     `logs` is the folder of the units' logs, `redact` what of them must not be said; `prefix` stands before every
     command that runs the user's code and confines it.
     Credentials and the server's address are not among it: they come through a pipe.
@@ -32,6 +33,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     timeout_s: float = 300.0
     max_attempts: int = 3
     deaths: int = 3
+    age_s: float = 600.0
     stop_wait_s: float = 10.0
     ack_wait_s: float = 10.0
     spool: str = ""
@@ -52,8 +54,8 @@ def read_spec(arguments: Sequence[str]) -> Spec:
         raise ValueError("expected one of call and exec in --spec, got both or none")
     if spec.call and not all(spec.call.partition(":")):
         raise ValueError(f"expected call as module:function, got {spec.call!r}")
-    if min(spec.batch, spec.concurrency, spec.max_attempts) < 1 or spec.timeout_s <= 0:
-        raise ValueError("expected batch, concurrency, max_attempts and timeout_s above 0 in --spec")
+    if min(spec.batch, spec.concurrency, spec.max_attempts) < 1 or min(spec.timeout_s, spec.age_s) <= 0:
+        raise ValueError("expected batch, concurrency, max_attempts, timeout_s and age_s above 0 in --spec")
     return spec
 
 

@@ -103,14 +103,24 @@ class Work:
         ending = len(self.held) - self.ahead
         return max(0, min(self.pace.window() - self.ahead, _HELD_LIMIT - ending))
 
-    def deliver(self, message: Msg) -> None:
-        """Take one delivery; while not pulling, or during a trial, it goes straight back."""
+    def deliver(self, message: Msg) -> bool:
+        """Take one delivery; True for a task that is held from now on.
+
+        While not pulling, during a trial or without room it goes straight back: each class is asked for as many as
+        there is room for, so together they may bring more.
+        """
         if self.state != "pulling" or self._trial:
-            self._post.say(message.reply, again(0))
-            return
+            self.hand_back(message)
+            return False
         before = len(self.held)
-        self.claims.take(message)
-        self.ahead += len(self.held) - before
+        self.claims.take(message, self.ahead >= self.pace.room())
+        taken = len(self.held) - before
+        self.ahead += taken
+        return taken > 0
+
+    def hand_back(self, message: Msg) -> None:
+        """Give a delivery back as it came: nobody has begun with it, so it costs no attempt."""
+        self._post.say(message.reply, again(0))
 
     def claimed(self, job: Job) -> None:
         """A task is ours."""
@@ -123,7 +133,10 @@ class Work:
             return
         job.state = "ready"
         job.since = self._loop.time()
-        self.ready.append(job)
+        at = len(self.ready)
+        while at and self.ready[at - 1].rank > job.rank:
+            at -= 1
+        self.ready.insert(at, job)
         # Receipts come in groups: one pump serves all of them.
         if not self._pumping:
             self._pumping = True
@@ -176,10 +189,12 @@ class Work:
         self._changed()
 
     def back(self, jobs: list[Job]) -> None:
-        """Tasks that were handed over and not begun wait again, before the others."""
+        """Tasks that were handed over and not begun wait again, before the others of their class."""
         for job in jobs:
             job.state = "ready"
-        self.ready.extendleft(reversed(jobs))
+        waiting = sorted([*jobs, *self.ready], key=lambda job: job.rank)
+        self.ready.clear()
+        self.ready.extend(waiting)
 
     def take_back(self) -> list[Job]:
         """Take all claimed tasks that no handler has seen."""

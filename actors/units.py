@@ -102,6 +102,7 @@ def _spec(
         timeout_s=queue.timeout_s,
         max_attempts=queue.max_attempts,
         deaths=queue.deaths,
+        age_s=queue.age_s,
         stop_wait_s=worker.stop_wait_s,
         ack_wait_s=ACK_WAIT_S,
         spool=str(spool),

@@ -1,9 +1,10 @@
 """Where each event is written: subjects name the writer, because NATS permits by subject.
 
-`log.<role>.<writer>.<kind>.<target>`; tasks `log.<role>.<writer>.task.<queue>.<id>.<event>[.<attempt>]`;
-leadership `log.lease`. An assignment is `log.<role>.<writer>.decided.<elf>.<agent>`: reading that is how the agent
-gets its work. A salvaged result stands outside its task's prefix: it is written without an expectation and
-must not move the last position that others compare with.
+`log.<role>.<writer>.<kind>.<target>`; tasks `log.<role>.<writer>.task.<queue>.<id>.<event>[.<attempt>]`, a submission
+`….submitted` or, of another class than middle, `….submitted.high` and `….submitted.low`; leadership `log.lease`.
+An assignment is `log.<role>.<writer>.decided.<elf>.<agent>`: reading that is how the agent gets its work. A salvaged
+result stands outside its task's prefix: it is written without an expectation and must not move the last position that
+others compare with.
 """
 
 import re
@@ -72,6 +73,12 @@ LOG = "LOG"
 LEASE = "log.lease"
 EVERYTHING = "log.>"
 
+CLASSES = ("high", "middle", "low")
+"""The classes of a pull queue, in the order in which runners ask them."""
+MIDDLE = CLASSES.index("middle")
+# No prefix of another consumer's name begins like these, and no name of a queue can make one of them another.
+_CONSUMERS = ("qh_", "q_", "ql_")
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -97,9 +104,29 @@ def assignments(agent: str) -> str:
     return f"log.node.*.decided.*.{agent}"
 
 
-def queue_filter(queue: str) -> str:
-    """Return the filter of a queue's consumer: its submissions."""
-    return f"log.*.*.task.{queue}.*.submitted"
+def class_of(priority: str) -> int:
+    """Return the class of a priority, 0 for the first one asked; an unknown one counts as middle."""
+    return CLASSES.index(priority) if priority in CLASSES else MIDDLE
+
+
+def queue_consumer(queue: str, rank: int = MIDDLE) -> str:
+    """Return the name of the consumer of one class of a queue."""
+    return f"{_CONSUMERS[rank]}{queue}"
+
+
+def class_served(consumer: str) -> int:
+    """Return the class that a queue's consumer hands out, from its name."""
+    return next((rank for rank, prefix in enumerate(_CONSUMERS) if consumer.startswith(prefix)), MIDDLE)
+
+
+def queue_filter(queue: str, rank: int = MIDDLE) -> str:
+    """Return the filter of a queue's consumer: the submissions of one class."""
+    return f"log.*.*.task.{queue}.*.{_submitted(rank)}"
+
+
+def _submitted(rank: int) -> str:
+    """The middle class has the subject that all submissions had before there were classes."""
+    return "submitted" if rank == MIDDLE else f"submitted.{CLASSES[rank]}"
 
 
 def subject_of(source: str, event: Event) -> str:
@@ -108,7 +135,7 @@ def subject_of(source: str, event: Event) -> str:
         case LeaseTaken():
             return LEASE
         case TaskSubmitted():
-            return f"{task_prefix(source, event.queue, event.task)}.submitted"
+            return f"{task_prefix(source, event.queue, event.task)}.{_submitted(class_of(event.priority))}"
         case TaskStarted():
             return f"{task_prefix(source, event.queue, event.task)}.started.{event.attempt}"
         case TaskFailed():

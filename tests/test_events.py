@@ -16,7 +16,19 @@ from events.envelope import Envelope, Malformed, Recorded, Unknown
 from events.event import Event, snake
 from events.log import envelope
 from events.observations import Sampled, UnitSample, WorkerExited
-from events.subjects import is_decision, queue_filter, subject_of, task_filter, task_prefix, token
+from events.subjects import (
+    CLASSES,
+    MIDDLE,
+    class_of,
+    class_served,
+    is_decision,
+    queue_consumer,
+    queue_filter,
+    subject_of,
+    task_filter,
+    task_prefix,
+    token,
+)
 from events.tasks import TaskFinished, TaskStarted, TaskSubmitted
 
 GOLDEN = Path(__file__).parent / "golden" / "events.jsonl"
@@ -50,7 +62,11 @@ def test_every_golden_event_still_reads_and_says_the_same_again() -> None:
             assert encode(said).decode() == line["data"], "make pages adds what is new"
         # What an earlier release wrote may lack a setting; nothing of it may be lost or change its meaning.
         assert read(encode(said).decode()).body == event.body
-        assert subject_of(event.source, event.body) == line["subject"]
+        subject = line["subject"]
+        if isinstance(event.body, TaskSubmitted) and class_of(event.body.priority) != MIDDLE:
+            # Before there were classes all submissions stood on one subject.
+            subject += f".{event.body.priority}"
+        assert subject_of(event.source, event.body) == subject
 
 
 def test_every_event_of_the_catalogue_has_a_golden_line_with_all_fields_and_one_with_the_fewest() -> None:
@@ -194,6 +210,25 @@ def test_subjects_name_writer_kind_and_target() -> None:
     assert task_prefix("worker.w", "q", "t") == "log.worker.w.task.q.t"
     assert task_filter("q", "t") == "log.*.*.task.q.t.>"
     assert queue_filter("q") == "log.*.*.task.q.*.submitted"
+
+
+def test_each_class_of_a_queue_has_a_subject_and_a_consumer_and_an_unknown_one_is_middle() -> None:
+    said = {
+        name: subject_of("client.cli", TaskSubmitted(task="t", queue="q", priority=name)) for name in CLASSES
+    }
+    assert said == {
+        "high": "log.client.cli.task.q.t.submitted.high",
+        "middle": "log.client.cli.task.q.t.submitted",
+        "low": "log.client.cli.task.q.t.submitted.low",
+    }
+    assert [queue_filter("q", rank) for rank in range(3)] == [
+        said[name].replace("client.cli", "*.*").replace(".t.", ".*.") for name in CLASSES
+    ]
+    assert (class_of("urgent"), class_of("")) == (MIDDLE, MIDDLE)
+    for queue in ("q", "h_q", "l_q", "qh_q"):
+        assert [class_served(queue_consumer(queue, rank)) for rank in range(3)] == [0, 1, 2]
+    names = [queue_consumer(queue, rank) for queue in ("q", "h_q", "l_q", "qh_q", "q_q") for rank in range(3)]
+    assert len(set(names)) == len(names)
     assert is_decision("log.node.n.decided.healing")
     assert not is_decision("log.node.n.sampled.node")
 

@@ -177,7 +177,7 @@ def test_wrong_subtasks_are_refused(submit: bytes, words: str) -> None:
         ),
         (
             ["--spec", '{"unit":"w","generation":1,"pool":"p","queue":"q","call":"m:f","batch":0}'],
-            "expected batch, concurrency, max_attempts and timeout_s above 0",
+            "expected batch, concurrency, max_attempts, timeout_s and age_s above 0",
         ),
     ],
 )

@@ -64,7 +64,7 @@ def test_without_a_home_or_path_of_the_node_a_unit_still_gets_them(tmp_path: Pat
 
 
 def test_a_task_worker_starts_a_runner_that_is_told_everything_but_secrets(tmp_path: Path) -> None:
-    text = A.replace("name = 'q'", "name = 'q'\ntimeout_s = 5\nmax_attempts = 2")
+    text = A.replace("name = 'q'", "name = 'q'\ntimeout_s = 5\nmax_attempts = 2\nage_s = 30")
     text += "batch = 10\nconcurrency = 2\nstop_wait_s = 3\nmax = 2\nenv = { TOKEN = '${SECRET}' }\n"
     text += f"python = '{sys.executable}'\n"
     forest = forest_of(tmp_path, text, NODE)
@@ -85,6 +85,7 @@ def test_a_task_worker_starts_a_runner_that_is_told_everything_but_secrets(tmp_p
         "timeout_s": 5.0,
         "max_attempts": 2,
         "deaths": 3,
+        "age_s": 30.0,
         "stop_wait_s": 3.0,
         "ack_wait_s": ACK_WAIT_S,
         "spool": str(tmp_path.resolve() / "data" / "spool" / "a-2.jsonl"),

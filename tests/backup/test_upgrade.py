@@ -46,6 +46,9 @@ async def test_a_recorded_release_is_restored_replayed_and_worked_on(release: Pa
         await node.start()
         code, out, err = await elf("submit", "sums", "--payload", "[40, 2]", "--wait", "--data", data)
         assert (code, "42" in out) == (0, True), err + out
+        high = ("--priority", "high", "--payload", "[6, 7]", "--wait", "--data", data)
+        code, out, err = await elf("submit", "sums", *high)
+        assert (code, "13" in out) == (0, True), err + out
         assert await node.stop() == 0
     finally:
         await node.clear()

@@ -20,6 +20,11 @@ def noop(task):
     return None
 
 
+def nap(task):
+    """Take too long for the runner to claim the next ones ahead."""
+    time.sleep(0.05)
+
+
 def shout(task):
     print("out:", task["id"], flush=True)
     sys.stderr.write("err\n")

@@ -59,6 +59,7 @@ async def test_an_agent_says_its_own_word_and_hears_its_own_orders_and_nothing_e
                 "$JS.API.DIRECT.GET.LOG.log.agent.B.x",
                 "$JS.ACK.LOG.a_B.1.1.1.1.1",
                 "$JS.ACK.LOG.q_q.1.1.1.1.1",
+                "$JS.API.CONSUMER.MSG.NEXT.LOG.qh_q",
             ):
                 connection.refusals.clear()
                 await client.publish(subject, b"{}")

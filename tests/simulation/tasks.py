@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.sampler import Beat
 from events.envelope import Recorded
 from events.log import Conflict, Expect, LogFull, LogUnreachable, Receipt, entry, envelope
 from events.observations import QueueSample, WorkerExited, WorkerReady
-from events.subjects import task_filter
+from events.subjects import class_of, task_filter
 from events.tasks import TaskCancelled, TaskDied, TaskFailed, TaskFinished, TaskStarted, TaskSubmitted
 from tests.simulation.agenda import Agenda
 from tests.simulation.loop import step_loop
@@ -20,17 +20,31 @@ from tests.simulation.server import Line, Server
 QUEUE = "q"
 _AGAIN_S = 30.0
 _PATIENCE = 2
+_AGE_S = 60.0
+_TURN = 8
+
+
+class Item(NamedTuple):
+    """A submission: its class, when it came, how often it was delivered."""
+
+    task: str
+    rank: int
+    since: float
+    delivered: int = 0
 
 
 class Queue:
-    """What the server's consumer does: hands out, waits for an answer, hands out again."""
+    """What the server's consumers do: hand out by class, wait for an answer, hand out again.
+
+    Every eighth delivery is of the lowest class whose first task has waited for too long.
+    """
 
     def __init__(self, agenda: Agenda, server: Server) -> None:
         self._agenda = agenda
         self._server = server
         self._seen = 0
-        self.waiting: list[tuple[str, int]] = []
-        self.out: dict[str, tuple[str, int]] = {}
+        self.waiting: list[Item] = []
+        self.out: dict[str, Item] = {}
         self._count = 0
 
     def take(self) -> tuple[str, str, int] | None:
@@ -40,15 +54,21 @@ class Queue:
             body = events[self._seen].body
             self._seen += 1
             if isinstance(body, TaskSubmitted):
-                self.waiting.append((body.task, 0))
+                self.waiting.append(Item(body.task, class_of(body.priority), self._agenda.now))
         if not self.waiting:
             return None
-        task, before = self.waiting.pop(0)
+        item = self._next()
+        self.waiting.remove(item)
         self._count += 1
         delivery = f"ack.{self._count}"
-        self.out[delivery] = (task, before + 1)
+        self.out[delivery] = item._replace(delivered=item.delivered + 1)
         self._agenda.at(_AGAIN_S, lambda: self.again(delivery))
-        return delivery, task, before + 1
+        return delivery, item.task, item.delivered + 1
+
+    def _next(self) -> Item:
+        heads = {item.rank: item for item in reversed(self.waiting)}
+        aged = [rank for rank, item in heads.items() if self._agenda.now - item.since >= _AGE_S]
+        return heads[max(aged) if aged and self._count % _TURN == 0 else min(heads)]
 
     def done(self, delivery: str) -> None:
         """Hear that a delivery needs nothing more."""

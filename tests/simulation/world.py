@@ -25,7 +25,7 @@ from events.settings import (
     SettingsAdopted,
     WorkerSettings,
 )
-from events.subjects import LEASE, task_filter
+from events.subjects import CLASSES, LEASE, task_filter
 from events.tasks import TaskSubmitted
 from tests.simulation.agenda import Agenda
 from tests.simulation.loop import StepLoop
@@ -165,7 +165,8 @@ class World:
         """Submit tasks; what the log took counts."""
         for _ in range(count):
             task = f"t{len(self.submitted) + 1}"
-            body = TaskSubmitted(task=task, queue=QUEUE, payload=1)
+            priority = CLASSES[len(self.submitted) % len(CLASSES)]
+            body = TaskSubmitted(task=task, queue=QUEUE, payload=1, priority=priority)
             if self.say(body, Expect(task_filter(QUEUE, task), 0)):
                 self.submitted.append(task)
 
