@@ -19,7 +19,7 @@ _CALLS = frozenset(
 )
 _NAMES = frozenset({"error", "detail", "why", "text", "how", "tail", "hint", "at_work"})
 # Words of the code, for the log of the node or for pages that have their own Japanese.
-_ELSEWHERE = frozenset({"rules.py", "parameters.py"})
+_ELSEWHERE = frozenset({"rules.py", "parameters.py", "playbooks.py"})
 
 
 def log_texts() -> Iterator[tuple[str, str]]:
