@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.faces.console.plan import by_hand
 from tests.faces.console import Elf, Program, running, until
 
 FOREST = """
@@ -84,7 +85,7 @@ def test_approved_advice_is_done(elf: Elf) -> None:
     assert "healing stopped a: 未回答\n  外部から一時停止された" in elf("plan", name, "--lang", "ja").out
     assert "was stopped from outside" in elf("plan", name, "--lang", "ja", "--json").out
     answer = elf("approve", name[:12], "--reason", "it was me", "--json").json
-    assert (answer["id"], answer["answer"]) == (name, "approved")
+    assert (answer["id"], answer["answer"], answer["next"]) == (name, "approved", "")
     until(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "S", "the process to go on")
     (found,) = [row for row in elf("plan", "--all", "--json").json if row["id"] == name]
     assert (found["state"], found["answer"], found["answered_by"]) == (
@@ -108,3 +109,12 @@ def test_rejected_advice_is_not_followed(elf: Elf) -> None:
 def test_what_nobody_proposed_cannot_be_approved(elf: Elf) -> None:
     assert elf.no(1, "approve", "dffff") == "expected the id of a proposal, got 'dffff'; try elf plan --all"
     assert "expected the id of a proposal" in elf.no(1, "plan", "dffff")
+
+
+def test_what_stands_in_the_configuration_is_left_to_a_person() -> None:
+    change = '{"what":"[[queue]] q","key":"timeout_s","now":600,"to":90}'
+    row = {"choice": "propose", "change": change, "pool": None, "batch": None}
+    assert by_hand(row, "en").startswith("next: set timeout_s = 90 of [[queue]] q in forest.toml")
+    batch = {"choice": "propose_batch", "change": None, "pool": "w", "batch": "30"}
+    assert by_hand(batch, "ja").startswith("次の手順: forest.toml の [[worker]] w で batch = 30")
+    assert by_hand({"choice": "restart_unit", "change": None}, "en") == ""

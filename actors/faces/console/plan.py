@@ -16,7 +16,10 @@ from actors.faces.look import pick
 from actors.faces.reasons import reason
 
 _LIST = "SELECT * EXCLUDE (action) FROM proposals WHERE ? OR state = 'open' ORDER BY seq DESC LIMIT 200"
-_ONE = "SELECT * EXCLUDE (action) FROM proposals WHERE starts_with(id, ?) ORDER BY seq DESC LIMIT 2"
+_ONE = (
+    "SELECT * EXCLUDE (action), json_extract_string(action, '$.pool') AS pool, json_extract(action, '$.batch') AS batch"
+    " FROM proposals WHERE starts_with(id, ?) ORDER BY seq DESC LIMIT 2"
+)
 
 
 def plan(
@@ -112,11 +115,27 @@ def _answer(id: str, yes: bool, reason: str, as_json: bool, where: Where) -> int
 
     position = asyncio.run(send())
     said = "approved" if yes else "rejected"
+    left = by_hand(row, "en" if as_json else language(None)) if yes else ""
     if as_json:
-        show_json({"id": row["id"], "answer": said, "position": position})
+        show_json({"id": row["id"], "answer": said, "position": position, "next": left})
     else:
-        print(f"{row['id']}: {said} (position {position})")
+        print("\n".join([f"{row['id']}: {said} (position {position})", *([left] if left else [])]))
     return Exit.FINE
+
+
+def by_hand(row: dict[str, Any], lang: Language) -> str:
+    """Return what is left to a person, as no elf writes into a configuration; nothing where an elf goes on."""
+    change = msgspec.json.decode(row["change"]) if isinstance(row["change"], str) else row["change"] or {}
+    if row["choice"] == "propose_batch":
+        change = {"what": f"[[worker]] {row['pool']}", "key": "batch", "to": row["batch"]}
+    if not str(change.get("what", "")).startswith("[["):
+        return ""
+    what, key, to = change["what"], change["key"], change["to"]
+    return pick(
+        f"next: set {key} = {to} of {what} in forest.toml and send SIGHUP to the node; no elf writes into that file",
+        f"次の手順: forest.toml の {what} で {key} = {to} とし、ノードに SIGHUP を送る(エルフはこの設定を書き換えない)",
+        lang,
+    )
 
 
 def _one(reading: Reading, id: str) -> dict[str, Any]:
