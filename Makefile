@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make, nothing else. PYTHON=/path/to/python chooses the interpreter.
 
 CONFIG ?= examples/forest.toml
-JOBS ?= 3
+JOBS ?= 4
 ARGS ?=
 MINUTES ?= 15
 KILLS ?= 300

@@ -17,6 +17,7 @@ from actors.accounts import move_store, shared_store
 from actors.config import Forest
 from actors.keeper_client import Exit, Keeper, KeeperRefused, StartRequest
 from actors.nats_server import ServerFiles, prepare, server_program, write_address
+from actors.notify_pipes import remove_pipes
 from actors.permissions import AGENT_FILE, agent_file, agents_with_files, users_of, write_secret
 from actors.process import Identity, Process, boot_id, leader
 from actors.room import await_room
@@ -245,6 +246,7 @@ class Ground:
                 self._end_server()
             try:
                 self._keeper.quit()
+                remove_pipes(self.data)
             except OSError:
                 # Units outlive this node on purpose or by force; the keeper stays with them.
                 pass

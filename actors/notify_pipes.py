@@ -5,6 +5,7 @@ Whoever writes there finds it open and with room: the keeper and the program its
 
 import os
 import pwd
+import shutil
 import stat
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def make_pipe(path: Path, user: str = "") -> None:
     os.mkfifo(path, 0o600)
     if user and (entry := pwd.getpwnam(user)).pw_uid != os.geteuid():
         os.chown(path, entry.pw_uid, -1)
+
+
+def remove_pipes(data: Path) -> None:
+    """Remove every pipe: a folder whose node has ended is plain files, which any program may copy."""
+    shutil.rmtree(data / "run" / "notify", ignore_errors=True)
 
 
 def open_pipe(path: Path) -> int | None:

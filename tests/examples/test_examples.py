@@ -57,7 +57,7 @@ def forest() -> Forest:
 def project(tmp_path: Path) -> Path:
     """A copy of what the example tasks are about, in which handlers may write."""
     passing = shutil.ignore_patterns("__pycache__", "data")
-    for folder in ("actors", "docs", "events", "examples", "requirements"):
+    for folder in ("actors", "docs", "events", "examples", "projections", "requirements"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=passing)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

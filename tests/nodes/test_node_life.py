@@ -252,7 +252,7 @@ async def test_a_node_on_a_copy_of_the_folder_leaves_the_originals_processes_alo
         await node.saw(EffectVerified, target="a")
         await node.kill9()
         copy = RealNode(tmp_path / "two", SLEEPER)
-        shutil.copytree(node.data, copy.data, ignore=shutil.ignore_patterns("*.sock"))
+        shutil.copytree(node.data, copy.data, ignore=shutil.ignore_patterns("*.sock", "notify"))
         copy.name = node.name
         copy.configure(SLEEPER)
         (copy.data / "nats" / "port").unlink()
