@@ -72,8 +72,10 @@ class Runner:
         if life.done() and life.exception():
             self._fail(f"expected to start, got {life.exception()!r}")
         await stopped
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
+        while not life.done():
+            # The client may take a cancellation for the failure of the server that it just tries.
+            life.cancel()
+            await asyncio.wait([life], timeout=_ASK_AGAIN_S)
         await self._end()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Whoever asks a third time asks for what is about to happen.

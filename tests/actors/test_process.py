@@ -111,6 +111,7 @@ def test_a_sweep_finds_who_left_the_session_and_spares_the_others(run: Bench) ->
     keeper, gate = run.keeper(), Gate(run.run_dir / "gate")
     run.start(keeper, "parent", victim("escaping", gate.path))
     child = int(run.said("parent", "CHILD").split()[1])
+    run.exit_of(keeper, "parent")
     with hold(run.start(keeper, "bystander", ["sleep", "1000"])) as bystander:
         assert sweep(f"{run.marker}:parent:1", signal.SIGKILL) == [child]
         until(lambda: not marked(f"{run.marker}:parent"))
