@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
+from actors.audit_beside import ELVES, Beside, worth_it
 from actors.audit_index import Index
 from actors.elves import Policy
 from actors.elves.deliberation import deliberate, encode_mind, fold, is_trigger, new_mind
@@ -58,6 +60,16 @@ class Report(Struct):
     other_code: list[str] = field(default_factory=list)
     rules: dict[str, int] = field(default_factory=dict)
 
+    def add(self, other: "Report") -> None:
+        """Take in what was found of other elves in the same log."""
+        self.decisions += other.decisions
+        self.evaluations += other.evaluations
+        self.equal += other.equal
+        self.divergences += other.divergences
+        self.unwritten += other.unwritten
+        self.other_versions |= other.other_versions
+        self.rules |= other.rules
+
     @property
     def diverges(self) -> bool:
         """Tell whether anything differs that is not explained by another policy version."""
@@ -97,22 +109,52 @@ def replay(
     report.other_code = sorted(
         {f"{start.release} ({start.pure_zone})" for start in index.starts if start.pure_zone != zone}
     )
-    chosen = [policy for policy in policies if not span.elf or policy.name == span.elf]
-    auditors = [_Auditor(policy, index, report, span) for policy in chosen]
-    for events in source():
-        with sealed():
-            for event in events:
-                for auditor in auditors:
-                    auditor.take(event)
-        if progress and events:
-            progress(events[-1].position, index.last)
-    for auditor in auditors:
-        auditor.finish()
+    elves = [policy.name for policy in policies if not span.elf or policy.name == span.elf]
+    there = (
+        [name for name in elves if name in ELVES]
+        if policies is POLICIES and worth_it(index.events, elves)
+        else []
+    )
+    audit = Audit(index, span, [name for name in elves if name not in there], policies)
+    with closing(Beside(there, index, span)) if there else nullcontext() as beside:
+        for events in source():
+            if beside:
+                beside.take(events)
+            audit.take(events)
+            if progress and events:
+                progress(events[-1].position, index.last)
+        for found in (audit.finish(), *([beside.report()] if beside else [])):
+            report.add(found)
     names = {policy.name for policy in policies}
     report.unknown = sum(len(batch) for key, batch in index.batches.items() if key[0] not in names)
     report.divergences.sort(key=lambda item: (item.as_of, item.elf, item.target, item.field))
     report.seconds = round(_clock() - began, 3)
     return report
+
+
+class Audit:
+    """Some elves' second lives, side by side; `take` wants the log's events in order."""
+
+    def __init__(
+        self, index: Index, span: Span, elves: Sequence[str], policies: Sequence[Policy[Any]] = POLICIES
+    ) -> None:
+        self._report = Report()
+        self._auditors = [
+            _Auditor(policy, index, self._report, span) for policy in policies if policy.name in elves
+        ]
+
+    def take(self, events: Sequence[Recorded]) -> None:
+        """Fold events and ask whoever must have looked up."""
+        with sealed():
+            for event in events:
+                for auditor in self._auditors:
+                    auditor.take(event)
+
+    def finish(self) -> Report:
+        """Return what was found."""
+        for auditor in self._auditors:
+            auditor.finish()
+        return self._report
 
 
 class _Auditor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from actors.config import Forest
 from actors.crew import Crew
 from actors.executor_orders import TakeOver
 from actors.feed import Feed
@@ -108,9 +109,9 @@ class SimNode(Node):
             self._die(f"it cannot lead: {problem}")
             return
         ground = SimpleNamespace(marker=NAME, keeper=self._machine, watch_stray=lambda _: True)
-        forest = SimpleNamespace(node=SimpleNamespace(sample_s=5.0))
+        forest = Forest()
         self._crew = SimCrew(
-            lambda: forest,  # type: ignore[arg-type,return-value]
+            lambda: forest,
             ground,  # type: ignore[arg-type]
             self._data,
             self._bus,
