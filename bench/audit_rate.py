@@ -3,6 +3,7 @@
 The raw limit beside it: the same stored bytes decoded and nothing else.
 """
 
+import os
 import sys
 import time
 from collections import Counter
@@ -18,6 +19,11 @@ from events.codec import decode, pieces
 from events.envelope import Recorded
 
 Stored = tuple[int, str, bytes]
+
+
+def _worked() -> float:
+    """Seconds of processor time, the other process of a long audit included once it has ended."""
+    return sum(os.times()[:4])
 
 
 def main() -> None:
@@ -39,9 +45,9 @@ def main() -> None:
     began = time.perf_counter()
     decoded = sum(len(page) for page in source())
     raw = decoded / (time.perf_counter() - began)
-    began, spent = time.perf_counter(), time.process_time()
+    began, spent = time.perf_counter(), _worked()
     found = replay(source)
-    took, spent = time.perf_counter() - began, time.process_time() - spent
+    took, spent = time.perf_counter() - began, _worked() - spent
     if found.divergences:
         raise RuntimeError(f"expected an equal replay, got {found.divergences[:2]}")
     report.row(
