@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from actors.elves.deliberation import deliberate, encode_mind, fold, is_trigger,
 from actors.policies import POLICIES
 from actors.sealed import ImpureAccess, sealed
 from actors.snapshots import digest_of_bytes, pure_zone
+from events.codec import decode
 from events.decisions import Decided
 from events.envelope import Recorded
 from events.observations import DeciderResumed, LeaseTaken
@@ -116,7 +118,7 @@ def replay(
         else []
     )
     audit = Audit(index, span, [name for name in elves if name not in there], policies)
-    with closing(Beside(there, index, span)) if there else nullcontext() as beside:
+    with closing(Beside(_audit_there, tuple(there), index, span)) if there else nullcontext() as beside:
         for events in source():
             if beside:
                 beside.take(events)
@@ -155,6 +157,14 @@ class Audit:
         for auditor in self._auditors:
             auditor.finish()
         return self._report
+
+
+def _audit_there(line: Connection, elves: Sequence[str], index: Index, span: Span) -> None:
+    """Take stored events from a line until there are no more; say there what was found."""
+    audit = Audit(index, span, elves)
+    while (stored := line.recv()) is not None:
+        audit.take([decode(*item) for item in stored])
+    line.send(audit.finish())
 
 
 class _Auditor:

@@ -5,16 +5,10 @@ Each elf is audited by itself, so two halves find what one process would. Events
 
 import multiprocessing
 import os
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from actors.audit_index import Index
-from events.codec import decode
 from events.envelope import Recorded
-
-if TYPE_CHECKING:
-    from actors.audit import Report, Span
 
 # Below this many events the other process would cost more than it saves.
 LONG = 50_000
@@ -28,12 +22,12 @@ def worth_it(events: int, elves: Sequence[str]) -> bool:
 
 
 class Beside:
-    """Audits its elves elsewhere: hand over every page of the log, then ask for the report."""
+    """Runs `audit(connection, *given)` elsewhere: hand over every page of the log, then ask for the report."""
 
-    def __init__(self, elves: Sequence[str], index: Index, span: "Span") -> None:
+    def __init__(self, audit: Callable[..., None], *given: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_audit, args=(there, tuple(elves), index, span), daemon=True)
+        self._process = context.Process(target=audit, args=(there, *given), daemon=True)
         self._process.start()
         there.close()
 
@@ -41,11 +35,10 @@ class Beside:
         """Hand over the next events. Waits while the other side is behind; raises OSError if it has ended."""
         self._here.send([(event.position, event.subject, event.data) for event in events])
 
-    def report(self) -> "Report":
+    def report(self) -> Any:
         """Return what the other side found. Raises EOFError if it has ended without a word."""
         self._here.send(None)
-        found: Report = self._here.recv()
-        return found
+        return self._here.recv()
 
     def close(self) -> None:
         """End the other side, whatever it does."""
@@ -55,12 +48,3 @@ class Beside:
             self._process.kill()
             self._process.join()
         self._process.close()
-
-
-def _audit(there: Connection, elves: Sequence[str], index: Index, span: "Span") -> None:
-    from actors.audit import Audit
-
-    audit = Audit(index, span, elves)
-    while (stored := there.recv()) is not None:
-        audit.take([decode(*item) for item in stored])
-    there.send(audit.finish())

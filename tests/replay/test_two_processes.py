@@ -1,7 +1,7 @@
 """A long log is audited by two processes, which find together what one finds."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -30,9 +30,9 @@ def test_two_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> N
     begun: list[Sequence[str]] = []
 
     class Seen(Beside):
-        def __init__(self, elves: Sequence[str], *more: Any) -> None:
+        def __init__(self, audit: Callable[..., None], elves: Sequence[str], *more: Any) -> None:
             begun.append(elves)
-            super().__init__(elves, *more)
+            super().__init__(audit, elves, *more)
 
     monkeypatch.setattr(audit, "Beside", Seen)
     monkeypatch.setattr(audit_beside, "LONG", 1)
