@@ -1,4 +1,4 @@
-"""Scaling rules on bursty work: ours beside the rules of HPA/KEDA, Celery's autoscaler and Dask's adaptive.
+"""Scaling rules on bursty work: ours beside the rules of HPA/KEDA and Celery's autoscaler.
 
 Simulated: 3 h of arrivals with bursts, processes that need 5 s to start, service times with a heavy tail; the same
 arrivals and times for every rule. `python -m bench.scaling [SEEDS]` prints means over the seeds.
@@ -7,9 +7,11 @@ arrivals and times for every rule. `python -m bench.scaling [SEEDS]` prints mean
 import heapq
 import random
 import sys
+from collections import deque
 from collections.abc import Callable
 from math import ceil
 from statistics import mean
+from typing import Protocol
 
 from actors.elves.scaling import Load, Pool, Wish, desired, next_count
 from events.settings import Limits, WorkerSettings
@@ -26,14 +28,13 @@ WORKER = WorkerSettings(
 )
 
 
-class Rule:
+class Rule(Protocol):
     """One controller: asked at every tick how many processes there shall be."""
 
-    hard = False
+    hard: bool
 
     def count(self, now: float, wanted: int, busy: int, waiting: int) -> int:
         """Return the new number."""
-        raise NotImplementedError
 
     def arrived(self, now: float) -> None:
         """Hear of a task."""
@@ -42,8 +43,22 @@ class Rule:
         """Hear of a task's time."""
 
 
-class Ours(Rule):
+class Snapshots:
+    """What the peers have in common: they look at numbers as they are and remember no task."""
+
+    hard = False
+
+    def arrived(self, now: float) -> None:
+        """Nothing of it counts here."""
+
+    def served(self, seconds: float) -> None:
+        """Nothing of it counts here."""
+
+
+class Ours:
     """The Balance elf's own functions."""
+
+    hard = False
 
     def __init__(self, down_s: float) -> None:
         self.limits = Limits(scale_down_s=down_s)
@@ -72,7 +87,7 @@ class Ours(Rule):
         return count
 
 
-class Hpa(Rule):
+class Hpa(Snapshots):
     """HPA/KEDA on queue length: ceil(backlog / lag), tolerance 0.1, every 15 s, down by the window's maximum."""
 
     hard = True
@@ -94,7 +109,7 @@ class Hpa(Rule):
         return min(wanted, top) if wish < wanted * 0.9 else wanted
 
 
-class Celery(Rule):
+class Celery(Snapshots):
     """Celery's autoscaler: grow by what is missing at once, shrink after 30 s without growth, each second."""
 
     def __init__(self) -> None:
@@ -123,81 +138,104 @@ def arrivals(dice: random.Random) -> list[tuple[float, float]]:
     return tasks
 
 
-def run(rule: Rule, tasks: list[tuple[float, float]], tick_s: float) -> dict[str, float]:
-    """Simulate one rule; a rule that is `hard` picks whom it stops blindly and breaks off what they do."""
-    waits: list[float] = []
-    queue: list[tuple[float, float]] = []
-    free, busy = 1, []  # idle ready processes; heap of (end, begun, work)
-    starting: list[float] = []
-    wanted, actions, reversals, interrupted, hours, last_sign = 1, 0, 0, 0, 0.0, 0
-    retiring = 0
-    index, now, next_tick = 0, 0.0, 0.0
-    while index < len(tasks) or queue or busy:
-        times = [next_tick]
-        if index < len(tasks):
-            times.append(tasks[index][0])
-        if busy:
-            times.append(busy[0][0])
-        if starting:
-            times.append(starting[0])
-        later = min(times)
-        hours += (free + len(busy) + len(starting)) * (later - now) / 3600
-        now = later
-        while starting and starting[0] <= now:
-            heapq.heappop(starting)
-            free += 1
-        while busy and busy[0][0] <= now:
-            _, begun, work = heapq.heappop(busy)
-            rule.served(work)
-            if retiring:
-                retiring -= 1
+class Play:
+    """One rule on one stream of work; one that is `hard` picks whom it stops blindly and breaks off what they do."""
+
+    def __init__(self, rule: Rule, tasks: list[tuple[float, float]], tick_s: float) -> None:
+        self.rule, self.tick_s = rule, tick_s
+        self.coming = deque(tasks)
+        self.waiting: deque[tuple[float, float]] = deque()
+        self.busy: list[tuple[float, float, float]] = []  # heap of (end, came, work)
+        self.starting: list[float] = []
+        self.free, self.retiring, self.wanted = 1, 0, 1
+        self.now = self.next_tick = self.hours = 0.0
+        self.actions = self.reversals = self.interrupted = self.last_sign = 0
+        self.waits: list[float] = []
+
+    def run(self) -> dict[str, float]:
+        """Go from one event to the next until all is done."""
+        while self.coming or self.waiting or self.busy:
+            self._go_on()
+            self._ready()
+            self._ended()
+            self._come()
+            if self.now >= self.next_tick:
+                self.next_tick = self.now + self.tick_s
+                self._scale()
+            self._begin()
+        self.waits.sort()
+        return {
+            "p95 wait s": self.waits[int(0.95 * len(self.waits))],
+            "mean s": mean(self.waits),
+            "worker-hours": self.hours,
+            "actions": self.actions,
+            "reversals": self.reversals,
+            "interrupted": self.interrupted,
+        }
+
+    def _go_on(self) -> None:
+        heads = [self.coming[0][0]] if self.coming else []
+        heads += [self.busy[0][0]] if self.busy else []
+        later = min([self.next_tick, *heads, *self.starting[:1]])
+        self.hours += (self.free + len(self.busy) + len(self.starting)) * (later - self.now) / 3600
+        self.now = later
+
+    def _ready(self) -> None:
+        while self.starting and self.starting[0] <= self.now:
+            heapq.heappop(self.starting)
+            self.free += 1
+
+    def _ended(self) -> None:
+        while self.busy and self.busy[0][0] <= self.now:
+            self.rule.served(heapq.heappop(self.busy)[2])
+            if self.retiring:
+                self.retiring -= 1
             else:
-                free += 1
-        while index < len(tasks) and tasks[index][0] <= now:
-            queue.append(tasks[index])
-            rule.arrived(now)
-            index += 1
-        if now >= next_tick:
-            next_tick = now + tick_s
-            count = max(LOW, min(HIGH, rule.count(now, wanted, len(busy), len(queue))))
-            if count != wanted:
-                actions += 1
-                sign = 1 if count > wanted else -1
-                reversals += last_sign * sign < 0
-                last_sign = sign
-                for _ in range(count - wanted):
-                    heapq.heappush(starting, now + START_S)
-                for _ in range(wanted - count):
-                    if (
-                        rule.hard
-                        and busy
-                        and random.Random(actions).random() < len(busy) / (len(busy) + free + 0.001)
-                    ):
-                        _, begun, work = busy.pop()
-                        heapq.heapify(busy)
-                        queue.insert(0, (begun, work))
-                        interrupted += 1
-                    elif starting:
-                        starting.pop()
-                    elif free:
-                        free -= 1
-                    elif not rule.hard:
-                        retiring += 1
-                wanted = count
-        while queue and free:
-            came, work = queue.pop(0)
-            waits.append(now - came)
-            free -= 1
-            heapq.heappush(busy, (now + work, came, work))
-    waits.sort()
-    return {
-        "p95 wait s": waits[int(0.95 * len(waits))],
-        "mean s": mean(waits),
-        "worker-hours": hours,
-        "actions": actions,
-        "reversals": reversals,
-        "interrupted": interrupted,
-    }
+                self.free += 1
+
+    def _come(self) -> None:
+        while self.coming and self.coming[0][0] <= self.now:
+            self.waiting.append(self.coming.popleft())
+            self.rule.arrived(self.now)
+
+    def _begin(self) -> None:
+        while self.waiting and self.free:
+            came, work = self.waiting.popleft()
+            self.waits.append(self.now - came)
+            self.free -= 1
+            heapq.heappush(self.busy, (self.now + work, came, work))
+
+    def _scale(self) -> None:
+        asked = self.rule.count(self.now, self.wanted, len(self.busy), len(self.waiting))
+        count = max(LOW, min(HIGH, asked))
+        if count == self.wanted:
+            return
+        self.actions += 1
+        sign = 1 if count > self.wanted else -1
+        self.reversals += self.last_sign * sign < 0
+        self.last_sign = sign
+        for _ in range(count - self.wanted):
+            heapq.heappush(self.starting, self.now + START_S)
+        for _ in range(self.wanted - count):
+            self._stop_one()
+        self.wanted = count
+
+    def _stop_one(self) -> None:
+        working = len(self.busy)
+        if self.rule.hard and working and self._blindly() < working / (working + self.free + 0.001):
+            _, came, work = self.busy.pop()
+            heapq.heapify(self.busy)
+            self.waiting.appendleft((came, work))
+            self.interrupted += 1
+        elif self.starting:
+            self.starting.pop()
+        elif self.free:
+            self.free -= 1
+        elif not self.rule.hard:
+            self.retiring += 1
+
+    def _blindly(self) -> float:
+        return random.Random(self.actions).random()
 
 
 RULES: dict[str, tuple[Callable[[], Rule], float]] = {
@@ -217,7 +255,7 @@ def main() -> None:
     print("| rule | " + " | ".join(columns) + " |")
     print("|" + "---|" * (len(columns) + 1))
     for name, (make, tick_s) in RULES.items():
-        rows = [run(make(), arrivals(random.Random(seed)), tick_s) for seed in range(seeds)]
+        rows = [Play(make(), arrivals(random.Random(seed)), tick_s).run() for seed in range(seeds)]
         print(f"| {name} | " + " | ".join(f"{mean(row[c] for row in rows):.1f}" for c in columns) + " |")
 
 
