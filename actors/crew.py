@@ -292,7 +292,9 @@ class Crew:
             self._ask_queues,
             self.agents.samples,
             lambda: self._forest().limits.stall_s,
-            lambda unit: next((one.beat_s for one in self._forest().workers if unit in one.units()), 0.0),
+            lambda: {
+                unit: one.beat_s for one in self._forest().workers if one.beat_s for unit in one.units()
+            },
         )
         if down:
             tell(ref, Begin())

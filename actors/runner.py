@@ -76,6 +76,7 @@ class Runner:
             # The client may take a cancellation for the failure of the server that it just tries.
             life.cancel()
             await asyncio.wait([life], timeout=_ASK_AGAIN_S)
+        await asyncio.gather(life, return_exceptions=True)
         await self._end()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Whoever asks a third time asks for what is about to happen.

@@ -89,9 +89,9 @@ class Sampler(Actor):
         ask_queues: Callable[[Callable[[tuple[QueueSample, ...]], None]], None],
         agents: Callable[[], tuple[AgentSample, ...]] = lambda: (),
         stall_s: Callable[[], float] = lambda: 30.0,
-        beat_s: Callable[[str], float] = lambda _: 0.0,
+        beat_s: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        """`beat_s` is how often a plain program gives a beat, 0 for one that gives none."""
+        """`beat_s` is how often plain programs give a beat, those that give none left out."""
         super().__init__("sampler", watcher)
         self._journal = journal
         self._clock = clock
@@ -243,9 +243,13 @@ class Sampler(Actor):
         found = self._processes.samples({name: alive.identity for name, alive in self._living.items()})
         self._zombies = {name: sample.zombies for name, sample in found.items() if sample.zombies}
         self._fds = {name: sample.fds for name, sample in found.items() if sample.fds >= 0}
-        return [self._unit(name, alive, found.get(name), now) for name, alive in sorted(self._living.items())]
+        beats = self._beat_s()
+        return [
+            self._unit(name, alive, found.get(name), now, beats.get(name, 0.0))
+            for name, alive in sorted(self._living.items())
+        ]
 
-    def _unit(self, name: str, alive: Alive, sample: Sample | None, now: float) -> UnitSample:
+    def _unit(self, name: str, alive: Alive, sample: Sample | None, now: float, beat_s: float) -> UnitSample:
         known = self._since.get(name)
         if known is None or known[0] != alive.generation:
             self._since[name] = known = (alive.generation, now)
@@ -254,7 +258,7 @@ class Sampler(Actor):
             beat, heard = None, known[1]
         shown, age = _BEAT_SHOWN_MS, int((now - heard) * 1000)
         if not self._is_task_unit(name):
-            shown = int(2000 * self._beat_s(name))
+            shown = int(2000 * beat_s)
             if not shown:
                 age = -1
             elif sample and sample.status in ("T", "t"):
