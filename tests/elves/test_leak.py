@@ -53,12 +53,19 @@ def test_a_slow_leak_is_found_after_six_hours_and_well_before_the_limit(seed: in
     assert abs(leak.full_at - full) < 4 * HOUR * SLOT_US
 
 
-@pytest.mark.parametrize("per_hour", [240.0, 480.0])
+@pytest.mark.parametrize("per_hour", [100.0, 140.0, 200.0, 239.0, 240.0, 480.0])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_fast_leak_is_found_before_the_limit(seed: int, per_hour: float) -> None:
     found = walk(noisy(Random(seed), 100.0, per_hour, int(900 / per_hour * HOUR)))
     assert found
     assert found[0][1].path == "fast"
+    assert found[0][1].percent < 90.0
+
+
+@pytest.mark.parametrize("per_hour", range(20, 500, 20))
+def test_no_rate_is_too_fast_for_the_one_path_and_too_slow_for_the_other(per_hour: int) -> None:
+    found = walk(noisy(Random(per_hour), 100.0, float(per_hour), 900 * HOUR // per_hour, 8.0))
+    assert found
     assert found[0][1].percent < 90.0
 
 
@@ -69,8 +76,10 @@ def test_what_does_not_leak_is_not_accused(seed: int) -> None:
     warming = [600.0 - 500.0 * 0.8**place + random.gauss(0.0, 5.0) for place in range(24 * HOUR)]
     sawing = [300.0 + 25.0 * (place % 12) + random.gauss(0.0, 5.0) for place in range(24 * HOUR)]
     slow_saw = [300.0 + 3.0 * (place % 48) + random.gauss(0.0, 5.0) for place in range(24 * HOUR)]
+    filling = [600.0 - 400.0 * 0.92**place + random.gauss(0.0, 5.0) for place in range(72)]
+    emptied = [200.0 + 10.0 * (place % 24) + random.gauss(0.0, 5.0) for place in range(24 * HOUR)]
     step = [300.0 + 300.0 * (place > 100) + random.gauss(0.0, 5.0) for place in range(24 * HOUR)]
-    for values in (flat, warming, sawing, slow_saw, step):
+    for values in (flat, warming, sawing, slow_saw, filling, emptied, step):
         assert walk(values) == []
 
 
