@@ -3,7 +3,7 @@
     python -m tests.histories.tell FOLDER
 
 Days of refused starts, a night with too much work, a queue that nobody asks, agents that nobody may use or that do
-their work too fast to be true.
+their work too fast to be true, a holiday that forecasts know nothing of.
 """
 
 import sys
@@ -45,13 +45,25 @@ def waiting(pending: int, pulls: int = 1) -> QueueSample:
     return QueueSample("q", pending, 0, pulls, 0)
 
 
-def work(forest: Forest, task: str, unit: str, ms: int, queue: str = "q", **more: Any) -> None:
-    """Let a unit or an agent do a task."""
-    source = f"agent.{unit}" if more else f"worker.{unit}"
-    place: dict[str, Any] = {"task": task, "queue": queue, "unit": unit, "generation": 1, "attempt": 1}
+def work(forest: Forest, task: str, unit: str, ms: int, queue: str = "q", lease: int = 0) -> None:
+    """Let a unit or, with a lease, an agent do a task."""
+    end(forest, task, unit, ms, begin(forest, task, unit, queue, lease), queue, bool(lease))
+
+
+def begin(forest: Forest, task: str, unit: str, queue: str, lease: int = 0) -> int:
+    """Let a unit or, with a lease, an agent begin a task; returns the claim."""
     claim = len(forest.log.events) + 1
-    forest.say(TaskStarted(**place, pid=1, nonce="n", **more), source=source)
-    forest.say(TaskFinished(**place, claim=claim, service_ms=ms), source=source)
+    place: dict[str, Any] = {"task": task, "queue": queue, "unit": unit, "generation": 1, "attempt": 1}
+    started = TaskStarted(**place, pid=1, nonce="n", lease=lease)
+    forest.say(started, source=f"{'agent' if lease else 'worker'}.{unit}")
+    return claim
+
+
+def end(forest: Forest, task: str, unit: str, ms: int, claim: int, queue: str, agent: bool = True) -> None:
+    """Let it end the task well."""
+    place: dict[str, Any] = {"task": task, "queue": queue, "unit": unit, "generation": 1, "attempt": 1}
+    finished = TaskFinished(**place, claim=claim, service_ms=ms)
+    forest.say(finished, source=f"{'agent' if agent else 'worker'}.{unit}")
 
 
 def workers() -> Forest:
@@ -123,6 +135,44 @@ def agents() -> Forest:
     return forest
 
 
+def forecasts() -> Forest:
+    """Six agents with too much work from ten on, day by day: each foresees it thrice, and again on a holiday."""
+    forest = Forest(POLICIES)
+    names = tuple("abcdef")
+    forest.lead(
+        Settings(
+            node="n",
+            queues=(QueueSettings(name="d", serve="dispatch", timeout_s=7200.0),),
+            agents=tuple(AgentSettings(name=name, skills=(name,), wip=9) for name in names),
+            elves=ELVES,
+            limits=Limits(agent_suspect_s=1e7, silence_s=1e7, response_time_s=7200.0),
+        )
+    )
+    for name in names:
+        join(forest, name)
+    for day in range(8):
+        looks(forest, 120)
+        begun: list[tuple[str, str, int]] = []
+        for name in names if day < 7 else ():
+            for number in range(5):
+                task = f"{name}-{day}-{number}"
+                submit(forest, task, name)
+                begun.append((task, name, begin(forest, task, name, "d", given(forest, name).lease)))
+        looks(forest, 9)
+        for task, name, claim in begun:
+            end(forest, task, name, 2_700_000, claim, "d")
+        looks(forest, 159)
+    looks(forest, 1)
+    return forest
+
+
+def looks(forest: Forest, count: int) -> None:
+    """Let so many times five minutes pass."""
+    for _ in range(count):
+        forest.tick(s=300)
+        forest.land()
+
+
 def join(forest: Forest, name: str) -> None:
     """Let an agent's program join."""
     joined = AgentJoined(agent=name, run="r", pid=1, host="h", release="1", wip=9)
@@ -135,19 +185,24 @@ def submit(forest: Forest, task: str, kind: str = "x") -> None:
     forest.land()
 
 
-def do(forest: Forest, agent: str, ms: int) -> None:
-    """Let an agent do the last task that it was given."""
-    given = [
+def given(forest: Forest, agent: str) -> AssignTask:
+    """Return the last task that an agent was given."""
+    return next(
         event.body.action
-        for event in forest.log.events
+        for event in reversed(forest.log.events)
         if isinstance(event.body, Decided)
         and isinstance(event.body.action, AssignTask)
         and event.body.action.agent == agent
-    ]
-    work(forest, given[-1].task, agent, ms, "d", lease=given[-1].lease)
+    )
+
+
+def do(forest: Forest, agent: str, ms: int) -> None:
+    """Let an agent do the last task that it was given."""
+    last = given(forest, agent)
+    work(forest, last.task, agent, ms, "d", last.lease)
     forest.land()
 
 
 if __name__ == "__main__":
-    for story in (workers, refusals, agents):
+    for story in (workers, refusals, agents, forecasts):
         save(Path(sys.argv[1]) / f"told_{story.__name__}.jsonl.gz", story().log.events)
