@@ -24,7 +24,7 @@ from bench.figures import Report, arguments, machine
 from bench.series import load_pods
 from projections.growth import SLOT_US, Memory
 
-RAMPS = (0.5, 1.0, 2.0, 4.0, 24.0, 48.0)
+RAMPS = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0, 18.0, 24.0, 48.0)
 LEAST_SLOTS = 108
 _SAMPLE_S = 57
 
