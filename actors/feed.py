@@ -15,7 +15,10 @@ from projections.segments import Segments
 _log = logging.getLogger("elf.feed")
 
 # So far may the slowest actor stay behind before reading pauses: a bound on the memory that mailboxes hold.
-_LAG = 20_000
+# It is more than the projector takes at once.
+_LAG = 750
+# So many may be on their way from the server meanwhile.
+_CREDIT = 250
 
 
 class Chunk(Struct, frozen=True):
@@ -125,7 +128,7 @@ class Feed:
             while (events := await asyncio.to_thread(next, sealed, None)) is not None:
                 yield events
                 after = events[-1].position
-        reader = Reader(self._bus.connection, LOG, after)
+        reader = Reader(self._bus.connection, LOG, after, credit=_CREDIT)
         try:
             async for events in reader.read():
                 yield events

@@ -191,7 +191,7 @@ def _environment(pid: int) -> bytes:
         return b""
     try:
         for _ in range(EXEC_YIELDS):
-            data = os.pread(fd, 1 << 21, 0)
+            data = _all_of(fd)
             if data or not _in_exec(pid):
                 return data
             os.sched_yield()
@@ -200,6 +200,14 @@ def _environment(pid: int) -> bytes:
     finally:
         os.close(fd)
     return b""
+
+
+def _all_of(fd: int) -> bytes:
+    """Read in pieces: room for the longest environment that may be (2 MiB) is rarely needed."""
+    data = b""
+    while len(piece := os.pread(fd, 1 << 16, len(data))) == 1 << 16:
+        data += piece
+    return data + piece
 
 
 def _in_exec(pid: int) -> bool:

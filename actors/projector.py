@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from msgspec import Struct
 
+from actors.allocator import give_back
 from actors.archivist import Stored
 from actors.clock import Clock
 from actors.feed import Chunk, Subscription
@@ -27,7 +28,8 @@ _log = logging.getLogger("elf.projector")
 
 _FLUSH_EVERY_S = 0.25
 _NEEDED = 16 << 20
-_FLUSH_AT = 2000
+_FLUSH_AT = 500
+_FEW = 50
 
 
 class Ask(Struct, frozen=True):
@@ -139,6 +141,8 @@ class Projector(Actor):
         self._subscription.taken = self.position
         size = sum(len(event.data) for event in batch)
         self._tell_stored(Stored(self.warehouse.checkpoint, size, self.warehouse))
+        if len(batch) < _FEW and self.warehouse.settle():
+            give_back()
 
     def _answer(self, question: Ask) -> None:
         """Run the statement in a thread of its own: the log goes on being taken while somebody asks for much."""

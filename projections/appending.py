@@ -26,10 +26,13 @@ class Connection(Protocol):
 
 
 class Writer:
-    """One appender a table, all on one connection."""
+    """One appender for each table that got a row, all on one connection."""
 
     def __init__(self, connection: Connection, instead: dict[str, str] | None = None, many: int = 1) -> None:
-        self._appenders = {table: connection.appender((instead or {}).get(table, table)) for table in COLUMNS}
+        self._connection = connection
+        self._instead = instead or {}
+        # An appender holds room for 2,048 rows: 7 MB for all tables, most of which a small forest never fills.
+        self._appenders: dict[str, Appender] = {}
         self._many = many
         self._waiting = dict.fromkeys(COLUMNS, 0)
 
@@ -40,10 +43,16 @@ class Writer:
         """
         for table, kept in rows.items():
             if kept:
-                self._appenders[table].append_rows(kept)
+                self._appender(table).append_rows(kept)
                 self._waiting[table] += len(kept)
                 if self._waiting[table] >= self._many:
                     self._flush(table)
+
+    def _appender(self, table: str) -> Appender:
+        appender = self._appenders.get(table)
+        if appender is None:
+            appender = self._appenders[table] = self._connection.appender(self._instead.get(table, table))
+        return appender
 
     def flush(self) -> None:
         """Let every table see what waits for it. Errors as with `write`."""
@@ -57,9 +66,9 @@ class Writer:
 
     def clear(self) -> None:
         """Forget what was not stored."""
-        for table, appender in self._appenders.items():
+        for appender in self._appenders.values():
             appender.clear()
-            self._waiting[table] = 0
+        self._waiting = dict.fromkeys(COLUMNS, 0)
 
     def close(self) -> None:
         """Let go of the tables, so that they may be dropped or renamed."""

@@ -20,6 +20,8 @@ from projections.rebuilding import PAGE, Keep, Progress, marks, store_facts
 from projections.rows import Rows, micros, rows_of, tame
 
 INTERRUPT_EVERY_S = 0.005
+UNSETTLED = 2_000
+"""So many events make it worth while to write the file's tables when there is nothing else to do."""
 
 _SET_CHECKPOINT = (
     "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?, epoch = ?,"
@@ -59,6 +61,7 @@ class Warehouse:
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._writer: Writer | None = None
         self._chain, self._time, self._marks, self._facts = Chain(), 0, 0, Facts()
+        self._unsettled = 0
         self._closed = False
 
     @classmethod
@@ -127,6 +130,15 @@ class Warehouse:
             self._facts = self._stored_facts()
             raise
         self._chain, self._time = chain, last
+        self._unsettled += len(batch)
+
+    def settle(self) -> bool:
+        """Put the rows that only memory and the journal hold into the file's tables; True if there were many."""
+        if self._unsettled < UNSETTLED:
+            return False
+        self._unsettled = 0
+        self._checkpoint_file()
+        return True
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
@@ -163,8 +175,11 @@ class Warehouse:
                 if bounded:
                     raise
                 bounded = True
+        self._checkpoint_file()
+
+    def _checkpoint_file(self) -> None:
         with suppress(duckdb.TransactionException):
-            # Somebody reads: the room of the old tables comes back later, at the next automatic checkpoint.
+            # Somebody reads: room and memory come back later, at the next automatic checkpoint.
             self._connection.execute("CHECKPOINT")
 
     def _how_to_keep(self) -> Keep:
@@ -325,6 +340,12 @@ def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.D
         "preserve_insertion_order": False,
         "memory_limit": memory,
         "threads": threads,
+        # What is freed goes back to the machine though nobody asks for more. Rows that are not in the file
+        # yet take twice their bytes in memory, and every checkpoint writes a table's last group of rows anew.
+        "allocator_background_threads": True,
+        "checkpoint_threshold": "8MB",
+        # Most tables are small, and no column takes less than a block.
+        "default_block_size": 65_536,
     }
     try:
         connection = duckdb.connect(str(path), read_only=read_only, config=config)

@@ -3,6 +3,7 @@
 import os
 import signal
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,18 @@ def test_a_zombie_counts_as_dead(run: Bench) -> None:
     assert start is not None
     assert Process.open(Identity(boot_id(), zombie, start)) is None
     assert zombie not in marked(run.marker)
+
+
+@pytest.mark.parametrize("room", [60_000, 65_500, 200_000])
+def test_its_unit_is_found_in_an_environment_of_any_length(run: Bench, room: int) -> None:
+    # One string may have 128 KiB.
+    before = {f"A{number}": "x" * (room // 2 - 4) for number in range(2)}
+    child = subprocess.Popen(["sleep", "1000"], env={**before, "ELF_UNIT": f"{run.marker}:far:1"})
+    try:
+        assert child.pid in marked(run.marker)
+    finally:
+        child.kill()
+        child.wait()
 
 
 @pytest.mark.parametrize("by_number", [False, True], ids=["by-pidfd", "by-number"])

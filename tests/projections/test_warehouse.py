@@ -313,6 +313,27 @@ def test_others_read_while_one_writes(tmp_path: Path) -> None:
     warehouse.close()
 
 
+def test_in_a_quiet_moment_the_file_takes_what_its_journal_holds(tmp_path: Path) -> None:
+    events = busy(2100)
+    journal = tmp_path / "w.duckdb.wal"
+    with Warehouse.open(tmp_path / "w.duckdb") as warehouse:
+        warehouse.add(events[:1900])
+        assert not warehouse.settle(), "little is left to the automatic checkpoint"
+        assert journal.stat().st_size
+        warehouse.add(events[1900:])
+        reader = warehouse.cursor()
+        reader.begin()
+        assert reader.execute("SELECT count(*) FROM log").fetchone() == (2100,)
+        assert warehouse.settle(), "somebody who reads stops nothing"
+        assert reader.execute("SELECT count(*) FROM log").fetchone() == (2100,)
+        reader.rollback()
+        assert not warehouse.settle()
+        warehouse.add(busy(4200)[2100:])
+        assert warehouse.settle()
+        assert not journal.exists() or not journal.stat().st_size
+        assert warehouse.checkpoint == 4200
+
+
 def test_forest_time_follows_the_lease_holder_alone(tmp_path: Path) -> None:
     from events.observations import LeaseTaken, NodeStarted
 

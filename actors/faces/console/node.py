@@ -41,6 +41,9 @@ def node(
     """
     if check:
         return _check(config, json)
+    from actors.allocator import share_one_arena
+
+    share_one_arena()
     from actors.config_errors import ConfigErrors
     from actors.ground import GroundError
     from actors.log_lines import log_to_stderr
