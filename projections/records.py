@@ -176,7 +176,9 @@ class Record(Struct, omit_defaults=True):
         """Sum up the 24 hours that end with this one."""
         if hour <= self.hour:
             return sum(hours)
-        return sum(hours[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
+        if hour - self.hour >= _HOURS:
+            return 0
+        return sum(hours) - sum([hours[at % _HOURS] for at in range(self.hour + 1, hour + 1)])
 
     def _turn(self, hour: int) -> None:
         """Empty the hours that nobody wrote to since."""

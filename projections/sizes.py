@@ -51,36 +51,39 @@ class Sizes(Struct):
     kinds: dict[str, Size] = {}
     means: dict[str, Mean] = {}
 
-    def heard(self, queue: str, kind: str, now: int) -> None:
-        """A task of this kind was submitted."""
-        size = self._get(f"{queue}/{kind}")
+    def heard(self, queue: str, name: str, now: int) -> None:
+        """A task of this `queue/kind` was submitted."""
+        size = self._get(name)
         mean = self.means.get(queue)
         size.guess = mean.value if mean else 0.0
         size.at = now
 
-    def compared(self, queue: str, kind: str, ms: int, learning: int) -> tuple[float, float] | None:
+    def compared(self, queue: str, name: str, ms: int, learning: int) -> tuple[float, float] | None:
         """Return the logarithm of estimated to actual time of a task that ended, and what is usual in its queue.
 
-        None where too little is known of its kind. With `learning` 1 nothing is usual.
+        `name` is its `queue/kind`. None where too little is known of that. With `learning` 1 nothing is usual.
         """
-        size, mean = self.kinds.get(f"{queue}/{kind}"), self.means.get(queue)
-        if size is None or mean is None or size.count < 2 or ms <= 0 or size.mean <= 0:
+        size, mean = self.kinds.get(name), self.means.get(queue)
+        if size is None or mean is None or size.count < 2 or ms <= 0:
             return None
-        ratio = log(size.mean / ms)
+        expected = size.mean
+        if expected <= 0:
+            return None
+        ratio = log(expected / ms)
         if learning < 2:
             return ratio, 0.0
         mean.compared = min(mean.compared + 1, _MEAN_OF)
         mean.ratio += (ratio - mean.ratio) / mean.compared
         return ratio, mean.ratio
 
-    def finished(self, queue: str, kind: str, ms: float, now: int) -> None:
-        """A task of this kind took so long."""
+    def finished(self, queue: str, name: str, ms: float, now: int) -> None:
+        """A task of this `queue/kind` took so long."""
         mean = self.means.get(queue)
         if mean is None:
             mean = self.means[queue] = Mean()
         mean.count = min(mean.count + 1, _MEAN_OF)
         mean.value += (ms - mean.value) / mean.count
-        size = self._get(f"{queue}/{kind}")
+        size = self._get(name)
         size.last.append(ms)
         del size.last[:-_LAST]
         size.count += 1
@@ -96,7 +99,7 @@ class Sizes(Struct):
         if size is None:
             return 0.0
         mean = size.mean if size.count >= known else size.guess
-        longer = list(takewhile(lambda ms: ms > mean, running_ms))
+        longer = list(takewhile(mean.__lt__, running_ms))
         if not longer:
             return mean
         count = len(size.last) if size.count >= known else 1

@@ -3,10 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from math import log2
+from operator import itemgetter
 from typing import Any
 
 from actors.elves.distribution.board import Board
-from actors.elves.distribution.lanes import Entry, Lane
+from actors.elves.distribution.lanes import Group, Lane
 from actors.elves.distribution.parameters import Parameter
 from actors.elves.distribution.placing import Distribution, first, last_resort
 from actors.elves.distribution.seats import Seat
@@ -19,6 +20,8 @@ from projections.records import HOUR, SECOND, Record
 _STEPS = 4
 # No agent counts as more than so many times as fast as the others when it comes to whose turn it is.
 _MOST = 2.0
+
+_TURN = itemgetter(0)
 
 
 class PullBest(Distribution):
@@ -97,30 +100,32 @@ class PullBest(Distribution):
         """See `Distribution`: its size, in steps."""
         return float(int(log2(max(1.0, self.estimate_ms(board, size))) * _STEPS))
 
-    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Group]]:
         """See `Distribution`: lost ones, then of each size the one that waits longest, by its ratio."""
-        entries = lane.entries
+        entries, groups, count = lane.entries, lane.groups, len(lane.entries)
         at = bisect_left(entries, (1,))
         for entry in entries[:at]:
-            yield (entry[0], entry[1], entry[2], entry[3]), entry
-        heads: list[tuple[tuple[int, float, int, str], Entry]] = []
-        groups, tasks, count = lane.groups, board.ledger.tasks, len(entries)
+            yield entry, groups[entry[3]]
+        if at == count:
+            return
+        heads: list[tuple[tuple[int, float, int, str], Group]] = []
         means, estimates = board.ledger.sizes.means, board.estimates
         patience, weight = self.values["patience"], self.values["weight"]
         while at < count:
-            entry = entries[at]
-            group = groups[entry[3]]
-            task = tasks[group.items[0][2]]
-            mean = means.get(task.queue)
+            _, step, submitted, name = entries[at]
+            group = groups[name]
+            mean = means.get(group.queue)
             credit = patience * mean.value if mean else 0.0
-            waited_ms = max(0, now - task.at) / 1000
+            waited_ms = max(0, now - group.items[0][0]) / 1000
             size = estimates.get(group.size) or self.estimate_ms(board, group.size)
             # The response ratio of a group's first task.
             ratio = (waited_ms + credit) / max(1.0, size) ** weight
-            heads.append(((1, -ratio, entry[2], entry[3]), entry))
-            at = bisect_left(entries, (1, entry[1] + 0.5), at + 1) if at + 1 < count else count
-        heads.sort()
-        yield from heads
+            heads.append(((1, -ratio, submitted, name), group))
+            at = bisect_left(entries, (1, step + 0.5), at + 1)
+        # Nearly always the first one is taken.
+        yield min(heads, key=_TURN)
+        heads.sort(key=_TURN)
+        yield from heads[1:]
 
     def estimate_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take, as known at the last full minute."""
@@ -150,11 +155,11 @@ class PullBest(Distribution):
             return last_resort(board)
         item = first(board, lane)
         avoid = lane.avoid if lane.avoid and seats.shuns(lane.bits, lane.avoid) else ""
-        estimate, bounded = -1.0, seats.has_unlimited(lane.bits)
+        estimate = -1.0
         for other in seats.limited(lane.bits):
             if other[2] == avoid or (item is not None and other > item):
                 continue
-            if bounded:
+            if seats.has_unlimited(lane.bits):
                 if estimate < 0:
                     estimate = self.likely_ms(board, task.size)
                 if estimate > self.longest_ms(board.ledger.record(other[2]), now):
@@ -187,5 +192,5 @@ class PullBest(Distribution):
 
 def _running_ms(board: Board, size: str) -> Iterator[float]:
     """Yield for how long tasks of this kind have been running, the longest first."""
-    for started_at, _ in board.ledger.at_work().get(size, ()):
+    for started_at, _ in board.ledger.at_work.get(size, ()):
         yield (board.minute - started_at) / 1000

@@ -22,10 +22,11 @@ def rank_of(priority: str) -> int:
 class Group:
     """Equal tasks of one lane, the oldest first. `size` is what their length is looked up by."""
 
-    __slots__ = ("entry", "items", "lane", "lost", "name", "size")
+    __slots__ = ("entry", "items", "lane", "lost", "name", "queue", "size")
 
-    def __init__(self, lane: "Lane", name: str, size: str, lost: bool) -> None:
-        self.lane, self.name, self.size, self.lost = lane, name, size, lost
+    def __init__(self, lane: "Lane", name: str, task: Task, lost: bool) -> None:
+        self.lane, self.name, self.lost = lane, name, lost
+        self.queue, self.size = task.queue, task.size
         self.items: list[Item] = []
         self.entry: Entry | None = None
 
@@ -72,18 +73,19 @@ class Lanes:
 
     def put(self, task: Task, rank: int, bits: tuple[int, ...], name: str, lost: int) -> None:
         """Let a task wait; `lost` is the deadline that orders one whose agent went away, 0 for others."""
-        key = (rank, bits, task.avoid, task.priority == "high")
-        lane = self._lanes.get(key)
+        place = (rank, bits, task.avoid, task.priority == "high")
+        lane = self._lanes.get(place)
         if lane is None:
-            lane = self._lanes[key] = Lane(*key)
+            lane = self._lanes[place] = Lane(*place)
         name = f"!{name}" if lost else name
         group = lane.groups.get(name)
         if group is None:
-            group = lane.groups[name] = Group(lane, name, task.size, bool(lost))
-            self._sized.setdefault(task.size, {})[id(group)] = group
-        item = (lost or task.at, task.submitted, task.key)
+            group = lane.groups[name] = Group(lane, name, task, bool(lost))
+            self._sized.setdefault(group.size, {})[id(group)] = group
+        key = task.key
+        item = (lost or task.at, task.submitted, key)
         insort(group.items, item)
-        self._spots[task.key] = (group, item)
+        self._spots[key] = (group, item)
         if group.items[0] is item:
             self._turn(group)
 

@@ -44,16 +44,25 @@ class _Class:
 
 
 class _Place:
-    """Where an agent stands now."""
+    """Where an agent stands now: in a list of its class, or for `why_not` among those that are out."""
 
-    __slots__ = ("at", "counted", "item", "limited", "list", "probation")
+    __slots__ = ("at", "counted", "item", "limited", "list", "probation", "why_not")
 
-    def __init__(self, at: _Class, item: Item, agent: Agent, limited: bool) -> None:
-        self.at, self.item = at, item
+    def __init__(self, at: _Class, agent: Agent, seat: Seat) -> None:
+        self.at, self.limited, self.why_not = at, seat.limited, seat.why_not
         self.counted = agent.wip > 0
         self.probation = agent.state == "probation"
-        self.limited = limited
-        self.list: list[Item] = []
+        self.item: Any = None
+        self.list: list[Any] = []
+
+    def counts_as(self, other: "_Place") -> bool:
+        """Tell whether it makes no difference to what its class counts."""
+        return (
+            self.counted == other.counted
+            and self.limited == other.limited
+            and self.probation == other.probation
+            and self.at is other.at
+        )
 
 
 class Seats:
@@ -88,29 +97,34 @@ class Seats:
 
     def put(self, agent: Agent, order: int, seat: Seat) -> None:
         """Give an agent its place."""
-        self._remove(agent.name, order)
-        settings = agent.settings
+        name, settings = agent.name, agent.settings
         at = self.classes[self._number[settings.skills, settings.priorities]]
-        place = self._places[agent.name] = _Place(at, (seat.key, order, agent.name), agent, seat.limited)
-        self._count(place, 1)
+        place, before = _Place(at, agent, seat), self._places.get(name)
+        self._places[name] = place
+        if before is not None:
+            del before.list[bisect_left(before.list, before.item)]
+            self.free -= not before.why_not
+        if before is None or not place.counts_as(before):
+            if before is not None:
+                _count(before, -1)
+            _count(place, 1)
         if seat.why_not:
-            insort(self.out.setdefault(seat.why_not, []), (order, agent.name))
-            place.list = []
-            place.item = (seat.why_not, order, agent.name)
-            return
-        place.list = at.probation if place.probation else at.limited if seat.limited else at.steady
+            place.list, place.item = self.out.setdefault(seat.why_not, []), (order, name)
+        else:
+            place.list = at.probation if place.probation else at.limited if seat.limited else at.steady
+            place.item = (seat.key, order, name)
+            self.free += 1
         insort(place.list, place.item)
-        self.free += 1
 
     def why_not(self, name: str) -> str:
         """Return why an agent takes nothing now; "" when it is free."""
         place = self._places.get(name)
-        return str(place.item[0]) if place and self._is_out(place) else ""
+        return place.why_not if place else ""
 
     def is_free(self, name: str) -> bool:
         """Tell whether an agent takes something now."""
         place = self._places.get(name)
-        return place is not None and not self._is_out(place)
+        return place is not None and not place.why_not
 
     def belongs(self, name: str, bits: tuple[int, ...]) -> bool:
         """Tell whether an agent is of one of these classes."""
@@ -119,7 +133,10 @@ class Seats:
 
     def living(self, bits: tuple[int, ...]) -> int:
         """Return how many agents of these classes are there, free or not."""
-        return sum(self.classes[bit].living for bit in bits)
+        living = 0
+        for bit in bits:
+            living += self.classes[bit].living
+        return living
 
     def is_open(self, bits: tuple[int, ...]) -> bool:
         """Tell whether somebody may be found for tasks of these classes: one who is free, or a last resort."""
@@ -159,28 +176,11 @@ class Seats:
         for bit in bits:
             yield from self.classes[bit].limited[:_LOOKED_AT]
 
-    def _is_out(self, place: _Place) -> bool:
-        return isinstance(place.item[0], str)
 
-    def _remove(self, name: str, order: int) -> None:
-        place = self._places.pop(name, None)
-        if place is None:
-            return
-        self._count(place, -1)
-        if self._is_out(place):
-            _take(self.out[place.item[0]], (order, name))
-        else:
-            _take(place.list, place.item)
-            self.free -= 1
-
-    def _count(self, place: _Place, step: int) -> None:
-        if place.counted:
-            place.at.living += step
-            if not place.probation:
-                place.at.members += step
-                if not place.limited:
-                    place.at.unlimited += step
-
-
-def _take(ordered: list[Any], item: Any) -> None:
-    del ordered[bisect_left(ordered, item)]
+def _count(place: _Place, step: int) -> None:
+    if place.counted:
+        place.at.living += step
+        if not place.probation:
+            place.at.members += step
+            if not place.limited:
+                place.at.unlimited += step
