@@ -63,6 +63,8 @@ class PullBest(Distribution):
     def __init__(self, values: Mapping[str, float], fallback: str = "", learning: int = LEARNING) -> None:
         super().__init__(values, fallback, learning)
         self.version = str(learning)
+        self._prefetch = round(self.values["prefetch"])
+        self._window = round(self.values["slow_start_s"] * SECOND)
 
     @property
     def lost_first(self) -> bool:
@@ -71,23 +73,24 @@ class PullBest(Distribution):
 
     def seat(self, agent: Agent, record: Record, held: int, now: int, moment: int) -> Seat:
         """See `Distribution`."""
-        seat = super().seat(agent, record, held - round(self.values["prefetch"]), now, moment)
-        if seat.why_not:
-            return seat
+        refused = self.refused(agent, held - self._prefetch)
+        if refused:
+            return refused
         if record.quarantined_until > now:
             return Seat(why_not="quarantined", until=record.quarantined_until)
         limited = self.values["flaky"] > 0 and record.fails_faded(moment) > 0.5
-        step = self._next_step(agent, record, held, now)
-        if step:
-            return Seat(why_not="slow start", until=step)
+        if record.back_at and held:
+            step = self._next_step(agent, record, held, now)
+            if step:
+                return Seat(why_not="slow start", until=step)
         speed = record.speed if self.learning < 2 else min(record.speed, _MOST)
         turn = record.utilisation(moment) - self.values["lead"] * (speed - 1)
         return Seat((turn, record.freed_at, agent.name), limited=limited)
 
     def _next_step(self, agent: Agent, record: Record, held: int, now: int) -> int:
         """Return when one that came back may take one more task, 0 for now."""
-        window = round(self.values["slow_start_s"] * SECOND)
-        if not record.back_at or held == 0 or now >= record.back_at + window or window == 0:
+        window = self._window
+        if now >= record.back_at + window or window == 0:
             return 0
         at = record.back_at + window * held // max(1, agent.wip)
         return at if at > now else 0
@@ -98,7 +101,8 @@ class PullBest(Distribution):
 
     def value(self, board: Board, size: str, came: int) -> float:
         """See `Distribution`: its size, in steps."""
-        return float(int(log2(max(1.0, self.estimate_ms(board, size))) * _STEPS))
+        estimate = board.estimates.get(size) or self.estimate_ms(board, size)
+        return float(int(log2(estimate) * _STEPS)) if estimate > 1.0 else 0.0
 
     def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Group]]:
         """See `Distribution`: lost ones, then of each size the one that waits longest, by its ratio."""
@@ -116,10 +120,12 @@ class PullBest(Distribution):
             group = groups[name]
             mean = means.get(group.queue)
             credit = patience * mean.value if mean else 0.0
-            waited_ms = max(0, now - group.items[0][0]) / 1000
+            waited = now - group.items[0][0]
+            ratio = (waited / 1000 if waited > 0 else 0.0) + credit
             size = estimates.get(group.size) or self.estimate_ms(board, group.size)
+            if size > 1.0:
+                ratio /= size**weight
             # The response ratio of a group's first task.
-            ratio = (waited_ms + credit) / max(1.0, size) ** weight
             heads.append(((1, -ratio, submitted, name), group))
             at = bisect_left(entries, (1, step + 0.5), at + 1)
         # Nearly always the first one is taken.

@@ -92,7 +92,7 @@ class Board:
         self._overdue: dict[str, list[str]] = {}
         self._timers: list[tuple[int, str, str]] = []
         self._stale = True
-        self._slot = -1
+        self._now = self._slot = -1
         self.minute = -1
         self.estimates: dict[str, float] = {}
         self._kinds = 0
@@ -202,6 +202,20 @@ class Board:
         """Bring the index up to this time."""
         if self._stale:
             self._rebuild()
+        if now != self._now:
+            self._pass(now)
+        if self._tasks:
+            for key in self._tasks:
+                self._put_task(key, now)
+            self._tasks = {}
+        if self._agents:
+            for name in self._agents:
+                self._put_agent(name, now)
+            self._agents = {}
+
+    def _pass(self, now: int) -> None:
+        """Take up what time alone has changed."""
+        self._now = now
         slot = now // self.policy.slot_us
         if slot != self._slot:
             self._slot = slot
@@ -213,14 +227,6 @@ class Board:
         while self._timers and self._timers[0][0] <= now:
             _, what, name = self._timers.pop(0)
             (self._agents if what == "agent" else self._tasks)[name] = None
-        if self._tasks:
-            for key in self._tasks:
-                self._put_task(key, now)
-            self._tasks = {}
-        if self._agents:
-            for name in self._agents:
-                self._put_agent(name, now)
-            self._agents = {}
 
     def _look_at_work(self) -> None:
         """Estimate anew what turns out to be longer than it was taken for; of all other kinds is known what was."""
@@ -244,6 +250,7 @@ class Board:
         self.lanes.clear()
         self.seats.clear(iter(ledger.agents.agents.values()))
         self.spent, self._timers, self._overdue = [], [], {}
+        self._now = -1
         self._tasks = dict.fromkeys(ledger.tasks)
         self._agents = dict.fromkeys(ledger.order)
 
@@ -283,21 +290,22 @@ class Board:
         ledger = self.ledger
         agent, record = ledger.agents.agents[name], ledger.record(name)
         moment = max(self._slot * self.policy.slot_us, 0)
-        seat = self.policy.seat(agent, record, self.held(name), now, moment)
+        held, claims = len(ledger.held.get(name, ())), ledger.claims.get(name, 0)
+        extra = self._extra.get(name, 0) if self._extra else 0
+        seat = self.policy.seat(agent, record, held + extra, now, moment)
         self.seats.put(agent, order, seat)
         if seat.until > now:
             self._at(seat.until, "agent", name)
-        self._look_for_overdue(agent, record, now)
+        if self._overdue:
+            self._overdue.pop(name, None)
+        # Whoever is at its limit cannot claim more.
+        if held != claims and not claims >= agent.wip > 0:
+            self._look_for_overdue(agent, record, held - claims, now)
 
-    def _look_for_overdue(self, agent: Agent, record: Record, now: int) -> None:
+    def _look_for_overdue(self, agent: Agent, record: Record, unclaimed: int, now: int) -> None:
         name = agent.name
-        held, claims = len(self.ledger.held.get(name, ())), self.ledger.claims.get(name, 0)
-        self._overdue.pop(name, None)
-        if held == claims or (claims >= agent.wip > 0):
-            # Whoever is at its limit cannot claim more.
-            return
         at = record.freed_at + CLAIM_US
-        if held - claims > _EXACT and at > now:
+        if unclaimed > _EXACT and at > now:
             self._at(at, "agent", name)
             return
         late: list[str] = []

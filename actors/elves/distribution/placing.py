@@ -13,7 +13,7 @@ from projections.assignments import Task
 from projections.records import HOUR, Record
 
 
-FULL = Seat(why_not="full")
+_FULL = Seat(why_not="full")
 
 
 class Distribution:
@@ -43,12 +43,14 @@ class Distribution:
 
     def seat(self, agent: Agent, record: Record, held: int, now: int, moment: int) -> Seat:
         """Return an agent's place; `moment` is the start of the slot that `now` lies in."""
+        return self.refused(agent, held) or Seat(self.turn(record, held, agent.name, moment))
+
+    def refused(self, agent: Agent, held: int) -> Seat | None:
+        """Return the place of an agent that is away or full, None for others."""
         wip = agent.wip
         if wip <= 0:
             return Seat(why_not=absence(agent))
-        if held >= wip and (not self.push or agent.state == "probation"):
-            return FULL
-        return Seat(self.turn(record, held, agent.name, moment))
+        return _FULL if held >= wip and (not self.push or agent.state == "probation") else None
 
     def turn(self, record: Record, held: int, name: str, moment: int) -> Any:
         """Return what orders free agents: the longest idle one first."""

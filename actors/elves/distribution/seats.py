@@ -13,6 +13,10 @@ _LOOKED_AT = 16
 
 Item = tuple[Any, int, str]
 
+# Whether an agent is there, in probation, limited.
+_Standing = tuple[bool, bool, bool]
+_NOBODY = (False, False, False)
+
 
 class Seat(Struct, frozen=True):
     """An agent's place: free with the key that orders it, or `why_not`. It changes by time alone at `until`, 0 never.
@@ -42,27 +46,26 @@ class _Class:
         skilled = not self.skills or not kind or kind in self.skills
         return skilled and (not self.priorities or priority in self.priorities)
 
+    def count(self, standing: "_Standing", step: int) -> None:
+        """Count an agent that stands so in, or with -1 out."""
+        there, probation, limited = standing
+        if there:
+            self.living += step
+            if not probation:
+                self.members += step
+                if not limited:
+                    self.unlimited += step
+
 
 class _Place:
     """Where an agent stands now: in a list of its class, or for `why_not` among those that are out."""
 
-    __slots__ = ("at", "counted", "item", "limited", "list", "probation", "why_not")
+    __slots__ = ("at", "item", "list", "standing", "why_not")
 
-    def __init__(self, at: _Class, agent: Agent, seat: Seat) -> None:
-        self.at, self.limited, self.why_not = at, seat.limited, seat.why_not
-        self.counted = agent.wip > 0
-        self.probation = agent.state == "probation"
+    def __init__(self, at: _Class) -> None:
+        self.at, self.why_not, self.standing = at, "", _NOBODY
         self.item: Any = None
         self.list: list[Any] = []
-
-    def counts_as(self, other: "_Place") -> bool:
-        """Tell whether it makes no difference to what its class counts."""
-        return (
-            self.counted == other.counted
-            and self.limited == other.limited
-            and self.probation == other.probation
-            and self.at is other.at
-        )
 
 
 class Seats:
@@ -97,21 +100,27 @@ class Seats:
 
     def put(self, agent: Agent, order: int, seat: Seat) -> None:
         """Give an agent its place."""
-        name, settings = agent.name, agent.settings
-        at = self.classes[self._number[settings.skills, settings.priorities]]
-        place, before = _Place(at, agent, seat), self._places.get(name)
-        self._places[name] = place
-        if before is not None:
-            del before.list[bisect_left(before.list, before.item)]
-            self.free -= not before.why_not
-        if before is None or not place.counts_as(before):
-            if before is not None:
-                _count(before, -1)
-            _count(place, 1)
-        if seat.why_not:
-            place.list, place.item = self.out.setdefault(seat.why_not, []), (order, name)
+        name, why_not, limited = agent.name, seat.why_not, seat.limited
+        place = self._places.get(name)
+        if place is None:
+            settings = agent.settings
+            at = self.classes[self._number[settings.skills, settings.priorities]]
+            place = self._places[name] = _Place(at)
         else:
-            place.list = at.probation if place.probation else at.limited if seat.limited else at.steady
+            at = place.at
+            del place.list[bisect_left(place.list, place.item)]
+            self.free -= not place.why_not
+        probation = agent.state == "probation"
+        standing = (agent.wip > 0, probation, limited)
+        if standing != place.standing:
+            at.count(place.standing, -1)
+            at.count(standing, 1)
+            place.standing = standing
+        place.why_not = why_not
+        if why_not:
+            place.list, place.item = self.out.setdefault(why_not, []), (order, name)
+        else:
+            place.list = at.probation if probation else at.limited if limited else at.steady
             place.item = (seat.key, order, name)
             self.free += 1
         insort(place.list, place.item)
@@ -151,7 +160,7 @@ class Seats:
     def shuns(self, bits: tuple[int, ...], avoid: str) -> bool:
         """Tell whether an agent can be avoided: somebody else of these classes is there."""
         place = self._places.get(avoid)
-        mine = place is not None and place.counted and self.belongs(avoid, bits)
+        mine = place is not None and place.standing[0] and self.belongs(avoid, bits)
         return self.living(bits) > (1 if mine else 0)
 
     def has_members(self, bits: tuple[int, ...]) -> bool:
@@ -175,12 +184,3 @@ class Seats:
         """Yield free agents that take no long tasks, the first few of each class."""
         for bit in bits:
             yield from self.classes[bit].limited[:_LOOKED_AT]
-
-
-def _count(place: _Place, step: int) -> None:
-    if place.counted:
-        place.at.living += step
-        if not place.probation:
-            place.at.members += step
-            if not place.limited:
-                place.at.unlimited += step
