@@ -21,7 +21,7 @@ class Watcher(Protocol):
     """Whoever keeps an index of this fold; told of each change after it."""
 
     def task(self, key: str) -> None:
-        """A task began or ceased to wait, or to be overdue."""
+        """A task began or ceased to wait."""
 
     def agent(self, name: str) -> None:
         """Something about an agent changed."""
@@ -136,8 +136,8 @@ class Ledger(Struct, dict=True):
             self._let_go(task)
             task.start(agent, lease, position, now)
             self._hold(task)
+            self._tell_task(key)
         self.record(agent).freed_at = now
-        self._tell_task(key)
         return True
 
     def finish(
@@ -212,10 +212,11 @@ class Ledger(Struct, dict=True):
 
     def record(self, name: str) -> Record:
         """Return an agent's record."""
-        record = self.records.get(name)
-        if record is None:
+        try:
+            return self.records[name]
+        except KeyError:
             record = self.records[name] = Record()
-        return record
+            return record
 
     def holds(self, name: str) -> list[Task]:
         """Return what an agent has, claimed or not, the oldest assignment first."""
@@ -317,10 +318,12 @@ class Ledger(Struct, dict=True):
         self._tell_task(task.key)
 
     def _remove(self, task: Task) -> None:
-        self._let_go(task)
         key = task.key
         del self.tasks[key]
-        self._tell_task(key)
+        if task.held:
+            self._let_go(task)
+        else:
+            self._tell_task(key)
 
     def _unclaimed(self, task: Task, now: int) -> None:
         """Take an assignment back that its agent never claimed."""

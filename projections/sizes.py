@@ -1,7 +1,6 @@
 """How long tasks of a kind take: learned from those that finished, and from those that run for longer already."""
 
-from collections.abc import Iterable
-from itertools import takewhile
+from collections.abc import Sequence
 from math import log
 from statistics import median
 
@@ -89,7 +88,7 @@ class Sizes(Struct):
         size.count += 1
         size.guess, size.at = mean.value, now
 
-    def estimate_ms(self, name: str, known: int, running_ms: Iterable[float] = ()) -> float:
+    def estimate_ms(self, name: str, known: int, running_ms: Sequence[float] = ()) -> float:
         """Return what a task of `queue/kind` will take; a guess where fewer than `known` of the kind finished.
 
         Tasks of the kind that run already for longer than that count as if they had just ended; the longest comes
@@ -99,9 +98,9 @@ class Sizes(Struct):
         if size is None:
             return 0.0
         mean = size.mean if size.count >= known else size.guess
-        longer = list(takewhile(mean.__lt__, running_ms))
-        if not longer:
+        if not running_ms or running_ms[0] <= mean:
             return mean
+        longer = [ms for ms in running_ms if ms > mean]
         count = len(size.last) if size.count >= known else 1
         return (mean * count + sum(longer)) / (count + len(longer))
 

@@ -1,7 +1,7 @@
 """Short tasks first, but none for ever: by how long a task has waited in proportion to how long it will take."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from math import log2
 from operator import itemgetter
 from typing import Any
@@ -63,6 +63,7 @@ class PullBest(Distribution):
     def __init__(self, values: Mapping[str, float], fallback: str = "", learning: int = LEARNING) -> None:
         super().__init__(values, fallback, learning)
         self.version = str(learning)
+        self._known = round(self.values["known"])
         self._prefetch = round(self.values["prefetch"])
         self._window = round(self.values["slow_start_s"] * SECOND)
 
@@ -135,12 +136,13 @@ class PullBest(Distribution):
 
     def estimate_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take, as known at the last full minute."""
-        known = board.estimates.get(size)
-        if known is None:
-            known = board.estimates[size] = board.ledger.sizes.estimate_ms(
-                size, round(self.values["known"]), _running_ms(board, size)
-            )
-        return known
+        estimate = board.estimates.get(size)
+        if estimate is None:
+            running = board.ledger.at_work.get(size)
+            so_far = [(board.minute - since) / 1000 for since, _ in running] if running else ()
+            estimate = board.ledger.sizes.estimate_ms(size, self._known, so_far)
+            board.estimates[size] = estimate
+        return estimate
 
     def likely_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take unless it is one of the few long ones of its kind.
@@ -149,7 +151,7 @@ class PullBest(Distribution):
         """
         typical = None
         if self.learning > 1:
-            typical = board.ledger.sizes.typical_ms(size, round(self.values["known"]))
+            typical = board.ledger.sizes.typical_ms(size, self._known)
         return self.estimate_ms(board, size) if typical is None else typical
 
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
@@ -194,9 +196,3 @@ class PullBest(Distribution):
     def behind(self) -> str:
         """See `Distribution`."""
         return "busier in the last 24 hours, or idle for less time"
-
-
-def _running_ms(board: Board, size: str) -> Iterator[float]:
-    """Yield for how long tasks of this kind have been running, the longest first."""
-    for started_at, _ in board.ledger.at_work.get(size, ()):
-        yield (board.minute - started_at) / 1000

@@ -53,6 +53,7 @@ class Lanes:
     def __init__(self, value: Callable[[str, int], float]) -> None:
         self._value = value
         self._lanes: dict[tuple[int, tuple[int, ...], str, bool], Lane] = {}
+        self._ranks: dict[int, list[Lane]] = {}
         self._spots: dict[str, tuple[Group, Item]] = {}
         self._sized: dict[str, dict[int, Group]] = {}
 
@@ -61,15 +62,12 @@ class Lanes:
 
     def clear(self) -> None:
         """Forget every task."""
-        self._lanes, self._spots, self._sized = {}, {}, {}
+        self._lanes, self._ranks, self._spots, self._sized = {}, {}, {}, {}
 
     def ordered(self) -> Iterator[list[Lane]]:
         """Yield the lanes that hold something, the highest rank first."""
-        ranks: dict[int, list[Lane]] = {}
-        for lane in self._lanes.values():
-            ranks.setdefault(lane.rank, []).append(lane)
-        for rank in sorted(ranks):
-            yield ranks[rank]
+        for rank in sorted(self._ranks):
+            yield self._ranks[rank]
 
     def put(self, task: Task, rank: int, bits: tuple[int, ...], name: str, lost: int) -> None:
         """Let a task wait; `lost` is the deadline that orders one whose agent went away, 0 for others."""
@@ -77,6 +75,7 @@ class Lanes:
         lane = self._lanes.get(place)
         if lane is None:
             lane = self._lanes[place] = Lane(*place)
+            self._ranks.setdefault(rank, []).append(lane)
         name = f"!{name}" if lost else name
         group = lane.groups.get(name)
         if group is None:
@@ -136,3 +135,6 @@ class Lanes:
             del self._sized[group.size]
         if not lane.groups:
             del self._lanes[lane.rank, lane.bits, lane.avoid, lane.high]
+            self._ranks[lane.rank].remove(lane)
+            if not self._ranks[lane.rank]:
+                del self._ranks[lane.rank]
