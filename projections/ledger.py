@@ -112,7 +112,8 @@ class Ledger(Struct, dict=True):
         """Give a task to an agent; returns the lease. Unless `moved` on purpose, one taken back was never claimed."""
         task = self.tasks[key]
         if task.state == "assigned" and not moved:
-            self._unclaimed(task, now)
+            self.record(task.agent).erred(now, self._may_eject(task.agent, now))
+            task.avoid = task.agent
         self._let_go(task)
         lease = task.assign(agent, now)
         self._hold(task)
@@ -212,11 +213,7 @@ class Ledger(Struct, dict=True):
 
     def record(self, name: str) -> Record:
         """Return an agent's record."""
-        try:
-            return self.records[name]
-        except KeyError:
-            record = self.records[name] = Record()
-            return record
+        return self.records.get(name) or self.records.setdefault(name, Record())
 
     def holds(self, name: str) -> list[Task]:
         """Return what an agent has, claimed or not, the oldest assignment first."""
@@ -324,12 +321,6 @@ class Ledger(Struct, dict=True):
             self._let_go(task)
         else:
             self._tell_task(key)
-
-    def _unclaimed(self, task: Task, now: int) -> None:
-        """Take an assignment back that its agent never claimed."""
-        record = self.record(task.agent)
-        record.erred(now, self._may_eject(task.agent, now))
-        task.avoid = task.agent
 
     def _hold(self, task: Task) -> None:
         key, agent = task.key, task.agent

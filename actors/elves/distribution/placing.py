@@ -12,7 +12,6 @@ from projections.agents import Agent
 from projections.assignments import Task
 from projections.records import HOUR, Record
 
-
 _FULL = Seat(why_not="full")
 
 
