@@ -182,8 +182,6 @@ class Record(Struct, omit_defaults=True):
 
     def _turn(self, hour: int) -> None:
         """Empty the hours that nobody wrote to since."""
-        if hour <= self.hour:
-            return
         for between in range(max(self.hour + 1, hour - _HOURS + 1), hour + 1):
             self.busy[between % _HOURS] = self.away[between % _HOURS] = 0
         self.hour = hour
@@ -191,7 +189,8 @@ class Record(Struct, omit_defaults=True):
     def _spread(self, hours: list[int], ms: int, now: int) -> None:
         """Add time that ended now to the hours that it lay in."""
         hour = now // HOUR
-        self._turn(hour)
+        if hour > self.hour:
+            self._turn(hour)
         end = now // 1000
         while ms > 0 and hour > self.hour - _HOURS and hour >= 0:
             part = min(ms, end - hour * (HOUR // 1000))

@@ -63,6 +63,7 @@ class PullBest(Distribution):
     def __init__(self, values: Mapping[str, float], fallback: str = "", learning: int = LEARNING) -> None:
         super().__init__(values, fallback, learning)
         self.version = str(learning)
+        self._flaky, self._lead = self.values["flaky"], self.values["lead"]
         self._known = round(self.values["known"])
         self._prefetch = round(self.values["prefetch"])
         self._window = round(self.values["slow_start_s"] * SECOND)
@@ -79,13 +80,13 @@ class PullBest(Distribution):
             return refused
         if record.quarantined_until > now:
             return Seat(why_not="quarantined", until=record.quarantined_until)
-        limited = self.values["flaky"] > 0 and record.fails_faded(moment) > 0.5
+        limited = self._flaky > 0 and record.fails > 0.5 and record.fails_faded(moment) > 0.5
         if record.back_at and held:
             step = self._next_step(agent, record, held, now)
             if step:
                 return Seat(why_not="slow start", until=step)
         speed = record.speed if self.learning < 2 else min(record.speed, _MOST)
-        turn = record.utilisation(moment) - self.values["lead"] * (speed - 1)
+        turn = record.utilisation(moment) - self._lead * (speed - 1)
         return Seat((turn, record.freed_at, agent.name), limited=limited)
 
     def _next_step(self, agent: Agent, record: Record, held: int, now: int) -> int:
@@ -116,11 +117,14 @@ class PullBest(Distribution):
         heads: list[tuple[tuple[int, float, int, str], Group]] = []
         means, estimates = board.ledger.sizes.means, board.estimates
         patience, weight = self.values["patience"], self.values["weight"]
+        queue, credit = "", 0.0
         while at < count:
             _, step, submitted, name = entries[at]
             group = groups[name]
-            mean = means.get(group.queue)
-            credit = patience * mean.value if mean else 0.0
+            if group.queue != queue:
+                queue = group.queue
+                mean = means.get(queue)
+                credit = patience * mean.value if mean else 0.0
             waited = now - group.items[0][0]
             ratio = (waited / 1000 if waited > 0 else 0.0) + credit
             size = estimates.get(group.size) or self.estimate_ms(board, group.size)
@@ -178,7 +182,7 @@ class PullBest(Distribution):
     def longest_ms(self, record: Record, now: int) -> float:
         """Return the longest estimate that an agent that fails often may take."""
         prior = round(self.values["flaky_prior_h"] * HOUR)
-        return self.values["flaky"] * record.between_failures_ms(now, prior) * record.speed
+        return self._flaky * record.between_failures_ms(now, prior) * record.speed
 
     def terms(self, board: Board, name: str, now: int) -> dict[str, float]:
         """See `Distribution`."""

@@ -141,7 +141,7 @@ class Board:
         for lanes in self.lanes.ordered():
             best: tuple[Any, Group, tuple[str, str]] | None = None
             for lane in lanes:
-                found = self._first(lane, now)
+                found = self._first(lane, now) if lane.entries else None
                 if found and (best is None or found[0] < best[0]):
                     best = found
             if best:
@@ -275,6 +275,10 @@ class Board:
             bits = self.seats.bits(task.kind, task.priority)
             lost = self.deadline(task) if task.lost and policy.lost_first else 0
             rank = rank_of(task.priority) if policy.ordered else 0
+            if task.size in self._sizes:
+                # First those that wait already: the new one comes to where it belongs at once.
+                del self._sizes[task.size]
+                self.lanes.sized(task.size)
             self.lanes.put(task, rank, bits, policy.group(task), lost)
         else:
             again = task.given_up_at + GIVE_UP_US if task.given_up_at else 0

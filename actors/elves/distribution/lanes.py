@@ -65,7 +65,7 @@ class Lanes:
         self._lanes, self._ranks, self._spots, self._sized = {}, {}, {}, {}
 
     def ordered(self) -> Iterator[list[Lane]]:
-        """Yield the lanes that hold something, the highest rank first."""
+        """Yield the lanes of each rank, the highest first; some may hold nothing."""
         for rank in sorted(self._ranks):
             yield self._ranks[rank]
 
@@ -133,7 +133,8 @@ class Lanes:
         del sized[id(group)]
         if not sized:
             del self._sized[group.size]
-        if not lane.groups:
+        if not lane.groups and lane.avoid:
+            # The others are few, and soon needed again.
             del self._lanes[lane.rank, lane.bits, lane.avoid, lane.high]
             self._ranks[lane.rank].remove(lane)
             if not self._ranks[lane.rank]:

@@ -48,7 +48,7 @@ class Distribution:
         """Return the place of an agent that is away or full, None for others."""
         wip = agent.wip
         if wip <= 0:
-            return Seat(why_not=absence(agent))
+            return Seat(why_not=absence(agent), there=False)
         return _FULL if held >= wip and (not self.push or agent.state == "probation") else None
 
     def turn(self, record: Record, held: int, name: str, moment: int) -> Any:

@@ -21,6 +21,8 @@ _NOBODY = (False, False, False)
 class Seat(Struct, frozen=True):
     """An agent's place: free with the key that orders it, or `why_not`. It changes by time alone at `until`, 0 never.
 
+    `there` are those that may take work now or later without a change of their state.
+
     One in probation gets no high task where a full member is there; a limited one no task that is too long for it.
     """
 
@@ -28,6 +30,7 @@ class Seat(Struct, frozen=True):
     why_not: str = ""
     limited: bool = False
     until: int = 0
+    there: bool = True
 
 
 class _Class:
@@ -111,7 +114,7 @@ class Seats:
             del place.list[bisect_left(place.list, place.item)]
             self.free -= not place.why_not
         probation = agent.state == "probation"
-        standing = (agent.wip > 0, probation, limited)
+        standing = (seat.there, probation, limited)
         if standing != place.standing:
             at.count(place.standing, -1)
             at.count(standing, 1)
