@@ -117,7 +117,8 @@ class PullBest(Distribution):
         heads: list[tuple[tuple[int, float, int, str], Group]] = []
         means, estimates = board.ledger.sizes.means, board.estimates
         patience, weight = self.values["patience"], self.values["weight"]
-        queue, credit = "", 0.0
+        queue: str | None = None
+        credit = 0.0
         while at < count:
             _, step, submitted, name = entries[at]
             group = groups[name]
