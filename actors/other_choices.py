@@ -84,7 +84,7 @@ class _Asker:
             self._choice.policy, self._choice.parameters, resort, self._settings.distribution.learning
         )
         if self._board is not None:
-            self._dispatch.unwatch(self._board)
+            self._dispatch.watchers.remove(self._board)
         self._board = Board(self._dispatch, policy)
 
     def _ask(self, as_of: int, batch: Sequence[tuple[str, Decided]]) -> None:

@@ -148,7 +148,7 @@ class Recorder(Struct, dict=True):
         agent = self.dispatch.agents.agents.get(name)
         if agent is None:
             return
-        away = agent.wip == 0 and (agent.state in LOST or not self.dispatch.held().get(name))
+        away = agent.wip == 0 and (agent.state in LOST or not self.dispatch.held.get(name))
         if away and name not in self.left:
             if agent.state == "down":
                 at = max(at - self._detection_us, self.heard.get(name, 0))

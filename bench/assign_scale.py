@@ -84,7 +84,7 @@ class Forest:
 
     def one(self) -> float:
         """Let an agent finish and a task come; return what the decision takes, in milliseconds."""
-        busy = [name for name, held in self.dispatch.held().items() if held]
+        busy = [name for name, held in self.dispatch.held.items() if held]
         (task, *_) = self.dispatch.holds(self.chance.choice(busy))
         self.submit()
         self.view.timeline.now += round(self.chance.expovariate(1 / 50_000))

@@ -100,8 +100,7 @@ def _recorded(position: int, subject: str, wire: _Wire, data: bytes) -> Recorded
     ):
         body = Malformed(why)
     return Recorded(
-        *(position, subject, wire.id, wire.time, source, wire.cause, wire.correlation, body, data),
-        trace=wire.trace,
+        position, subject, wire.id, wire.time, source, wire.cause, wire.correlation, body, data, wire.trace
     )
 
 

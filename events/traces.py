@@ -23,6 +23,8 @@ def traceparent(text: str, what: str = "traceparent") -> str:
 
 def trace_id(trace: str) -> str:
     """Return the id that all parts of one trace share; empty for what is no `traceparent`."""
+    if not trace:
+        return ""
     try:
         return traceparent(trace)[3:35]
     except ValueError:

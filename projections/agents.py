@@ -49,8 +49,10 @@ class Agent(Struct):
         """How many tasks it may hold now, all rules taken together."""
         if self.intent != "run" or self.state not in ("alive", "probation") or not self.run:
             return 0
-        wip = min(self.settings.wip, self.offered or self.settings.wip)
-        return min(wip, self.limit) if self.limit else wip
+        wip = self.settings.wip
+        if self.offered and self.offered < wip:
+            wip = self.offered
+        return self.limit if self.limit and self.limit < wip else wip
 
     def takes(self, priority: str) -> bool:
         """Tell whether its state lets it have a task of this priority: on probation none of the high ones."""

@@ -4,6 +4,12 @@ Row = tuple[object, ...]
 Rows = dict[str, list[Row]]
 """Rows by table, in log order."""
 
+COUNTS = frozenset(
+    "position claim generation pid attempt attempts deaths lease note cleared complexity ordinal epoch"
+    " trigger as_of candidates cost".split()
+)
+"""Columns of whole numbers that nearly never exceed 32 bits; DuckDB takes such ones several times as fast."""
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(names.split())
     for table, names in {

@@ -1,7 +1,7 @@
 """What waits, who has what, whose word counts: the transitions of tasks and agents, with or without a log."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from functools import cached_property
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -21,7 +21,7 @@ class Watcher(Protocol):
     """Whoever keeps an index of this fold; told of each change after it."""
 
     def task(self, key: str) -> None:
-        """A task began or ceased to wait, or to be overdue."""
+        """A task began or ceased to wait."""
 
     def agent(self, name: str) -> None:
         """Something about an agent changed."""
@@ -46,6 +46,10 @@ class Ledger(Struct, dict=True):
     sizes: Sizes = field(default_factory=lambda: Sizes({}, {}))
     counts: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Made while a change is under way, an index would count it twice.
+        _ = self.held, self.claims, self.at_work
+
     def configure(self, settings: Settings, now: int = 0) -> None:
         """Adopt settings: agents in their order, queues that the node serves."""
         for item in settings.agents:
@@ -62,7 +66,7 @@ class Ledger(Struct, dict=True):
         self.timeouts = {queue.name: queue.timeout_s for queue in served}
         for name in self.order:
             self._sync(name, now)
-        for watcher in self._watchers():
+        for watcher in self.watchers:
             watcher.everything()
 
     def join(self, name: str, now: int) -> None:
@@ -98,18 +102,18 @@ class Ledger(Struct, dict=True):
             made.leases, made.fence = known.leases, len(known.leases) + 1
         key = made.key
         self.tasks[key] = made
-        self.sizes.heard(queue, kind, now)
         size = made.size
-        for watcher in self._watchers():
-            watcher.size(size)
-            watcher.task(key)
+        self.sizes.heard(queue, size, now)
+        self._tell_size(size)
+        self._tell_task(key)
         return key
 
     def assign(self, key: str, agent: str, now: int, moved: bool = False) -> int:
         """Give a task to an agent; returns the lease. Unless `moved` on purpose, one taken back was never claimed."""
         task = self.tasks[key]
         if task.state == "assigned" and not moved:
-            self._unclaimed(task, now)
+            self.record(task.agent).erred(now, self._may_eject(task.agent, now))
+            task.avoid = task.agent
         self._let_go(task)
         lease = task.assign(agent, now)
         self._hold(task)
@@ -125,11 +129,16 @@ class Ledger(Struct, dict=True):
         if problem:
             self._count(problem)
             return False
-        self._let_go(task)
-        task.start(agent, lease, position, now)
-        self._hold(task)
+        if task.state == "assigned" and task.agent == agent:
+            task.start(agent, lease, position, now)
+            self._runs(task, key)
+            self._tell_agent(agent)
+        else:
+            self._let_go(task)
+            task.start(agent, lease, position, now)
+            self._hold(task)
+            self._tell_task(key)
         self.record(agent).freed_at = now
-        self._tell_task(key)
         return True
 
     def finish(
@@ -147,14 +156,14 @@ class Ledger(Struct, dict=True):
         if task is None:
             return False
         self._count("accepted")
-        record = self._credit(task, agent, True, service_ms, now)
-        compared = self.sizes.compared(task.queue, task.kind, service_ms, learning)
+        record, size = self._credit(task, agent, True, service_ms, now), task.size
+        compared = self.sizes.compared(task.queue, size, service_ms, learning)
         if compared:
             record.ran(*compared)
-        self.sizes.finished(task.queue, task.kind, service_ms * record.speed, now)
+        self.sizes.finished(task.queue, size, service_ms * record.speed, now)
+        if task.state != "running":
+            self._tell_size(size)
         self._remove(task)
-        for watcher in self._watchers():
-            watcher.size(task.size)
         return True
 
     def fail(
@@ -204,14 +213,11 @@ class Ledger(Struct, dict=True):
 
     def record(self, name: str) -> Record:
         """Return an agent's record."""
-        record = self.records.get(name)
-        if record is None:
-            record = self.records[name] = Record()
-        return record
+        return self.records.get(name) or self.records.setdefault(name, Record())
 
     def holds(self, name: str) -> list[Task]:
         """Return what an agent has, claimed or not, the oldest assignment first."""
-        held = [self.tasks[key] for key in self.held().get(name, ())]
+        held = [self.tasks[key] for key in self.held.get(name, ())]
         return sorted(held, key=lambda task: (task.assigned_at, task.submitted))
 
     def owns(self, agent: str, queue: str, task: str, lease: int) -> bool:
@@ -221,68 +227,50 @@ class Ledger(Struct, dict=True):
 
     def load(self, name: str) -> Load:
         """Return an agent's load by the printed formulas."""
-        return self.record(name).load(len(self.held().get(name, ())))
+        return self.record(name).load(len(self.held.get(name, ())))
 
+    @cached_property
     def held(self) -> dict[str, dict[str, None]]:
-        """Return the keys of what each agent has."""
-        found: dict[str, dict[str, None]] | None = self.__dict__.get("held_by")
-        if found is None:
-            found = self.__dict__["held_by"] = {}
-            for key, task in self.tasks.items():
-                if task.held:
-                    found.setdefault(task.agent, {})[key] = None
+        """The keys of what each agent has."""
+        found: dict[str, dict[str, None]] = {}
+        for key, task in self.tasks.items():
+            if task.held:
+                found.setdefault(task.agent, {})[key] = None
         return found
 
+    @cached_property
     def claims(self) -> dict[str, int]:
-        """Return how many tasks each agent has claimed and not ended."""
-        found: dict[str, int] | None = self.__dict__.get("claims_by")
-        if found is None:
-            found = self.__dict__["claims_by"] = {}
-            for task in self.tasks.values():
-                if task.state == "running":
-                    found[task.agent] = found.get(task.agent, 0) + 1
+        """How many tasks each agent has claimed and not ended."""
+        found: dict[str, int] = {}
+        for task in self.tasks.values():
+            if task.state == "running":
+                found[task.agent] = found.get(task.agent, 0) + 1
         return found
 
+    @cached_property
     def at_work(self) -> dict[str, list[tuple[int, str]]]:
-        """Return since when which tasks run, the longest first, by the size of their kind."""
-        found: dict[str, list[tuple[int, str]]] | None = self.__dict__.get("at_work_by")
-        if found is None:
-            found = self.__dict__["at_work_by"] = {}
-            for key, task in self.tasks.items():
-                if task.state == "running":
-                    insort(found.setdefault(task.size, []), (task.started_at, key))
+        """Since when which tasks run, the longest first, by the size of their kind."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for key, task in self.tasks.items():
+            if task.state == "running":
+                insort(found.setdefault(task.size, []), (task.started_at, key))
         return found
 
-    def watch(self, watcher: Watcher) -> None:
-        """Tell one more index of every change."""
-        self.__dict__.setdefault("watchers", []).append(watcher)
-
-    def unwatch(self, watcher: Watcher) -> None:
-        """Tell this index no more."""
-        self.__dict__["watchers"].remove(watcher)
-
-    def _watchers(self) -> Iterable[Watcher]:
-        watchers: list[Watcher] = self.__dict__.get("watchers", [])
-        return watchers
+    @cached_property
+    def watchers(self) -> list[Watcher]:
+        """The indexes that are told of every change."""
+        return []
 
     def _tell_task(self, key: str) -> None:
-        for watcher in self._watchers():
+        for watcher in self.watchers:
             watcher.task(key)
 
-    def _stopped(self, task: Task) -> None:
-        at_work = self.at_work()
-        tasks = at_work[task.size]
-        del tasks[bisect_left(tasks, (task.started_at, task.key))]
-        if not tasks:
-            del at_work[task.size]
-        self._tell_size(task.size)
-
     def _tell_size(self, size: str) -> None:
-        for watcher in self._watchers():
+        for watcher in self.watchers:
             watcher.size(size)
 
     def _tell_agent(self, name: str) -> None:
-        for watcher in self._watchers():
+        for watcher in self.watchers:
             watcher.agent(name)
 
     def _count(self, what: str) -> None:
@@ -327,31 +315,41 @@ class Ledger(Struct, dict=True):
         self._tell_task(task.key)
 
     def _remove(self, task: Task) -> None:
-        self._let_go(task)
-        del self.tasks[task.key]
-        self._tell_task(task.key)
-
-    def _unclaimed(self, task: Task, now: int) -> None:
-        """Take an assignment back that its agent never claimed."""
-        record = self.record(task.agent)
-        record.erred(now, self._may_eject(task.agent, now))
-        task.avoid = task.agent
+        key = task.key
+        del self.tasks[key]
+        if task.held:
+            self._let_go(task)
+        else:
+            self._tell_task(key)
 
     def _hold(self, task: Task) -> None:
-        self.held().setdefault(task.agent, {})[task.key] = None
+        key, agent = task.key, task.agent
+        self.held.setdefault(agent, {})[key] = None
         if task.state == "running":
-            self.claims()[task.agent] = self.claims().get(task.agent, 0) + 1
-            insort(self.at_work().setdefault(task.size, []), (task.started_at, task.key))
-            self._tell_size(task.size)
-        self._tell_agent(task.agent)
+            self._runs(task, key)
+        self._tell_agent(agent)
+
+    def _runs(self, task: Task, key: str) -> None:
+        """Count what begins; its kind's size stays what it is, as only what has run for a while tells of that."""
+        self.claims[task.agent] = self.claims.get(task.agent, 0) + 1
+        insort(self.at_work.setdefault(task.size, []), (task.started_at, key))
 
     def _let_go(self, task: Task) -> None:
         if task.held:
-            self.held()[task.agent].pop(task.key, None)
+            key, agent = task.key, task.agent
+            self.held[agent].pop(key, None)
             if task.state == "running":
-                self.claims()[task.agent] -= 1
-                self._stopped(task)
-            self._tell_agent(task.agent)
+                self.claims[agent] -= 1
+                self._stopped(task, key)
+            self._tell_agent(agent)
+
+    def _stopped(self, task: Task, key: str) -> None:
+        size = task.size
+        tasks = self.at_work[size]
+        del tasks[bisect_left(tasks, (task.started_at, key))]
+        if not tasks:
+            del self.at_work[size]
+        self._tell_size(size)
 
     def _may_eject(self, name: str, now: int) -> bool:
         """Never less than half of the agents that are there stay in use."""
@@ -366,7 +364,7 @@ class Ledger(Struct, dict=True):
             return
         if name not in self.order:
             self.order.append(name)
-            for watcher in self._watchers():
+            for watcher in self.watchers:
                 watcher.everything()
         record = self.record(name)
         up = agent.wip > 0

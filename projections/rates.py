@@ -26,7 +26,8 @@ class Rates(Struct, gc=False):
             self.done += 1.0
         else:
             self.failed += 1.0
-        self.response += max(0, response_us) / 1e6
+        if response_us > 0:
+            self.response += response_us / 1e6
 
     @property
     def all(self) -> tuple[float, float, float]:

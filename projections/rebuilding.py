@@ -1,12 +1,12 @@
 """Every table made again from the log's bytes, inside the transaction of whoever asks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import itemgetter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from events.codec import decode, pieces
 from projections import definitions
-from projections.appending import Connection, Writer
+from projections.appending import Connection, Writer, narrow, wide
 from projections.chain import Altered, Chain
 from projections.facts import Facts
 from projections.rows import COLUMNS, rows_of, tame, tamed
@@ -16,6 +16,9 @@ PAGE = 8_000
 
 _MANY = 20_000
 """Rows that go into a table at once: each time costs a statement."""
+
+_LAST = 2**31 - 1
+"""The last position of 32 bits."""
 
 Keep = Literal["trusted", "compared", "none"]
 """Keep the log's rows as they are, keep them if they are what its bytes give, or write them again."""
@@ -31,21 +34,7 @@ class LogDiffers(Exception):
     """The columns of the log do not hold what this release takes from its bytes."""
 
 
-class Answer(Protocol):
-    """What a statement gives."""
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return all rows."""
-
-
-class Database(Connection, Protocol):
-    """What tables are made again in."""
-
-    def execute(self, query: str, parameters: Sequence[object] = (), /) -> Answer:
-        """Run one statement."""
-
-
-def rows_between(database: Database, columns: str, after: int, until: int) -> list[tuple[Any, ...]]:
+def rows_between(database: Connection, columns: str, after: int, until: int) -> list[tuple[Any, ...]]:
     """Return these columns, the position first, of the log behind `after`, up to and with `until`, in log order."""
     sql = f"SELECT {columns} FROM log WHERE position > ? AND position <= ?"  # noqa: S608
     rows = database.execute(sql, [after, until]).fetchall()
@@ -54,23 +43,26 @@ def rows_between(database: Database, columns: str, after: int, until: int) -> li
     return rows
 
 
-def columns_of(database: Database, table: str) -> tuple[str, ...]:
+def columns_of(database: Connection, table: str) -> tuple[str, ...]:
     """Return the columns that a table has."""
     return tuple(row[0] for row in database.execute(f"DESCRIBE {table}").fetchall())
 
 
 def rebuild(
-    database: Database, known: Chain, keep: Keep, bounded: bool, progress: Progress | None = None
+    database: Connection, known: Chain, keep: Keep, bounded: bool, progress: Progress | None = None
 ) -> Facts:
     """Fill new tables up to the head of `known` and return the facts there, which are stored too.
 
     `keep` says what becomes of the log's own rows; with `bounded` what no column holds is brought within bounds
-    before. After an error the transaction must be rolled back. Raises LogDiffers when the log's rows cannot be
-    kept, ChainBroken when its bytes do not lead to the known head.
+    before, without it no count may be longer than 32 bits. After an error the transaction must be rolled back. Raises
+    LogDiffers when the log's rows cannot be kept, ChainBroken when its bytes do not lead to the known head.
     """
     chain, facts = Chain(), Facts()
     _empty_tables(database, keep != "none")
-    writer = Writer(database, {} if keep != "none" else {"log": "log_next"}, _MANY)
+    fits = not bounded and known.position <= _LAST
+    writer = Writer(
+        database, {} if keep != "none" else {"log": "log_next"}, _MANY, made=narrow if fits else wide
+    )
     try:
         while chain.position < known.position:
             until = min(chain.position + PAGE, known.position)
@@ -106,7 +98,7 @@ def rebuild(
     return facts
 
 
-def store_facts(database: Database, facts: Facts, *, everything: bool = False) -> None:
+def store_facts(database: Connection, facts: Facts, *, everything: bool = False) -> None:
     """Bring the table of facts to what they are now."""
     gone, kept = facts.changes(everything)
     if gone and not everything:
@@ -120,19 +112,19 @@ def store_facts(database: Database, facts: Facts, *, everything: bool = False) -
         appender.flush()
 
 
-def marks(database: Database, after: int = 0) -> int:
+def marks(database: Connection, after: int = 0) -> int:
     """Return a fingerprint of the log's columns beside its bytes, of the rows behind a position."""
     columns = ", ".join(name for name in COLUMNS["log"] if name != "data")
     sql = f"SELECT coalesce(bit_xor(hash({columns})), 0) FROM log WHERE position > ?"  # noqa: S608
     return int(database.execute(sql, [after]).fetchall()[0][0])
 
 
-def can_keep(database: Database) -> bool:
+def can_keep(database: Connection) -> bool:
     """Tell whether the log has the columns that it should have."""
     return columns_of(database, "log") == COLUMNS["log"]
 
 
-def _empty_tables(database: Database, keep: bool) -> None:
+def _empty_tables(database: Connection, keep: bool) -> None:
     """Create every table anew; the log stays, and unless `keep` a new one stands beside it as `log_next`."""
     for kind, name in _standing(database):
         if name != "log":
@@ -144,7 +136,7 @@ def _empty_tables(database: Database, keep: bool) -> None:
             database.execute(statement.replace("CREATE TABLE log", "CREATE TABLE log_next"))
 
 
-def _standing(database: Database) -> list[tuple[Any, ...]]:
+def _standing(database: Connection) -> list[tuple[Any, ...]]:
     """Return kind and name of every view and table; another release may have had others."""
     return database.execute(
         "SELECT 'VIEW', view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"

@@ -176,12 +176,12 @@ class Record(Struct, omit_defaults=True):
         """Sum up the 24 hours that end with this one."""
         if hour <= self.hour:
             return sum(hours)
-        return sum(hours[at % _HOURS] for at in range(hour - _HOURS + 1, self.hour + 1))
+        if hour - self.hour >= _HOURS:
+            return 0
+        return sum(hours) - sum([hours[at % _HOURS] for at in range(self.hour + 1, hour + 1)])
 
     def _turn(self, hour: int) -> None:
         """Empty the hours that nobody wrote to since."""
-        if hour <= self.hour:
-            return
         for between in range(max(self.hour + 1, hour - _HOURS + 1), hour + 1):
             self.busy[between % _HOURS] = self.away[between % _HOURS] = 0
         self.hour = hour
@@ -189,7 +189,8 @@ class Record(Struct, omit_defaults=True):
     def _spread(self, hours: list[int], ms: int, now: int) -> None:
         """Add time that ended now to the hours that it lay in."""
         hour = now // HOUR
-        self._turn(hour)
+        if hour > self.hour:
+            self._turn(hour)
         end = now // 1000
         while ms > 0 and hour > self.hour - _HOURS and hour >= 0:
             part = min(ms, end - hour * (HOUR // 1000))

@@ -77,7 +77,8 @@ def submitted(rows: Rows, event: Recorded, time: int, body: TaskSubmitted, facts
     """Write `task_asked`."""
     task = body.task
     place = (event.position, time, task, body.queue, body.kind, body.priority, body.complexity)
-    rows["task_asked"].append((*place, body.timeout_s, body.parent, body.due, trace_id(event.trace)))
+    own = (body.timeout_s, body.parent, body.due, trace_id(event.trace))
+    rows["task_asked"].append(place + own)
     facts.book.submitted(event.position, time, body)
     return task
 
@@ -87,19 +88,20 @@ def started(rows: Rows, event: Recorded, time: int, body: TaskStarted, facts: Fa
     task, source = body.task, event.source
     legit = facts.book.claimed(event.position, time, source, body)
     place = (event.position, time, task, body.queue, body.unit, body.generation, body.pid, body.attempt)
-    agent = source.startswith("agent.")
-    rows["task_claim"].append((*place, body.deaths, body.solo, body.lease, body.note, agent, legit))
+    own = (body.deaths, body.solo, body.lease, body.note, source.startswith("agent."), legit)
+    rows["task_claim"].append(place + own)
     return task
 
 
 def _meaning(verdict: Verdict, time: int, facts: Facts) -> tuple[object, ...]:
     """Return what an end means: the last columns of `task_end`."""
     effective, task = verdict.effective, verdict.task
-    told = effective, verdict.final, verdict.fenced
     if task is None:
-        return (*told, None, None, None, None, None, None)
+        return (effective, verdict.final, verdict.fenced, None, None, None, None, None, None)
     claimed = task.claimed if effective else None
-    return (*told, task.submitted, claimed, task.type, task.priority, task.agent, facts.days.of(time))
+    place = (effective, verdict.final, verdict.fenced, task.submitted, claimed)
+    own = (task.type, task.priority, task.agent, facts.days.of(time))
+    return place + own
 
 
 def finished(rows: Rows, event: Recorded, time: int, body: TaskFinished, facts: Facts) -> str:

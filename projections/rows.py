@@ -79,7 +79,7 @@ def rows_of(batch: Iterable[Recorded], facts: Facts, *, logged: bool = True) -> 
         time = event.time
         if not 0 <= time <= writers.YEAR_9999:
             time = 0
-        if isinstance(body, LeaseTaken):
+        if kind is LeaseTaken and isinstance(body, LeaseTaken):
             lead.holder, lead.epoch = body.holder, event.position
             leader = f"node.{body.holder}"
         if time > now and event.source == leader:

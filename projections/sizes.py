@@ -1,7 +1,6 @@
 """How long tasks of a kind take: learned from those that finished, and from those that run for longer already."""
 
-from collections.abc import Iterable
-from itertools import takewhile
+from collections.abc import Sequence
 from math import log
 from statistics import median
 
@@ -51,42 +50,45 @@ class Sizes(Struct):
     kinds: dict[str, Size] = {}
     means: dict[str, Mean] = {}
 
-    def heard(self, queue: str, kind: str, now: int) -> None:
-        """A task of this kind was submitted."""
-        size = self._get(f"{queue}/{kind}")
+    def heard(self, queue: str, name: str, now: int) -> None:
+        """A task of this `queue/kind` was submitted."""
+        size = self._get(name)
         mean = self.means.get(queue)
         size.guess = mean.value if mean else 0.0
         size.at = now
 
-    def compared(self, queue: str, kind: str, ms: int, learning: int) -> tuple[float, float] | None:
+    def compared(self, queue: str, name: str, ms: int, learning: int) -> tuple[float, float] | None:
         """Return the logarithm of estimated to actual time of a task that ended, and what is usual in its queue.
 
-        None where too little is known of its kind. With `learning` 1 nothing is usual.
+        `name` is its `queue/kind`. None where too little is known of that. With `learning` 1 nothing is usual.
         """
-        size, mean = self.kinds.get(f"{queue}/{kind}"), self.means.get(queue)
-        if size is None or mean is None or size.count < 2 or ms <= 0 or size.mean <= 0:
+        size, mean = self.kinds.get(name), self.means.get(queue)
+        if size is None or mean is None or size.count < 2 or ms <= 0:
             return None
-        ratio = log(size.mean / ms)
+        expected = size.mean
+        if expected <= 0:
+            return None
+        ratio = log(expected / ms)
         if learning < 2:
             return ratio, 0.0
         mean.compared = min(mean.compared + 1, _MEAN_OF)
         mean.ratio += (ratio - mean.ratio) / mean.compared
         return ratio, mean.ratio
 
-    def finished(self, queue: str, kind: str, ms: float, now: int) -> None:
-        """A task of this kind took so long."""
+    def finished(self, queue: str, name: str, ms: float, now: int) -> None:
+        """A task of this `queue/kind` took so long."""
         mean = self.means.get(queue)
         if mean is None:
             mean = self.means[queue] = Mean()
         mean.count = min(mean.count + 1, _MEAN_OF)
         mean.value += (ms - mean.value) / mean.count
-        size = self._get(f"{queue}/{kind}")
+        size = self._get(name)
         size.last.append(ms)
         del size.last[:-_LAST]
         size.count += 1
         size.guess, size.at = mean.value, now
 
-    def estimate_ms(self, name: str, known: int, running_ms: Iterable[float] = ()) -> float:
+    def estimate_ms(self, name: str, known: int, running_ms: Sequence[float] = ()) -> float:
         """Return what a task of `queue/kind` will take; a guess where fewer than `known` of the kind finished.
 
         Tasks of the kind that run already for longer than that count as if they had just ended; the longest comes
@@ -96,9 +98,9 @@ class Sizes(Struct):
         if size is None:
             return 0.0
         mean = size.mean if size.count >= known else size.guess
-        longer = list(takewhile(lambda ms: ms > mean, running_ms))
-        if not longer:
+        if not running_ms or running_ms[0] <= mean:
             return mean
+        longer = [ms for ms in running_ms if ms > mean]
         count = len(size.last) if size.count >= known else 1
         return (mean * count + sum(longer)) / (count + len(longer))
 

@@ -28,7 +28,7 @@ def watch_agents(dispatch: Dispatch, view: View) -> Iterator[Draft]:
 def _loaded(agent: Agent, dispatch: Dispatch, view: View) -> Iterator[Draft]:
     limits = view.settings.limits
     record = dispatch.records.get(agent.name, Record())
-    load = record.load(len(dispatch.held().get(agent.name, ())))
+    load = record.load(len(dispatch.held.get(agent.name, ())))
     known = record.done + record.errors >= _ENDS
     facts: dict[str, Any] = {
         "tasks": load.tasks,

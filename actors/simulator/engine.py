@@ -97,9 +97,10 @@ class Engine:
                 self._balancer.joined(player.name, self._began)
         coming = 0
         jobs = self._scenario.jobs
+        arrivals = [self._began + round(job.arrival * SECOND) for job in jobs] + [0]
         heap = self._heap
         while self._open:
-            arrives = self._began + round(jobs[coming].arrival * SECOND) if coming < len(jobs) else 0
+            arrives = arrivals[coming]
             if arrives and (not heap or arrives <= heap[0][0]):
                 now = arrives
                 self._numbers[self._balancer.submit(coming, jobs[coming], now)] = coming

@@ -144,6 +144,25 @@ def test_numbers_and_texts_that_no_column_holds_do_not_stop_it(tmp_path: Path) -
     warehouse.close()
 
 
+def test_counts_that_32_bits_do_not_hold_are_made_again_as_they_were(tmp_path: Path) -> None:
+    scene = everything()
+    more = 2**31
+    scene.raw(
+        "log.worker.w1.task.q.x.started.1",
+        b'{"id":"m","time":1,"source":"worker.w1","body":{"type":"task_started","task":"x","queue":"q","unit":"w-1",'
+        b'"generation":%d,"pid":-%d,"attempt":1,"nonce":"n"}}' % (more, more + 1),
+    )
+    warehouse = stored(tmp_path / "w.duckdb", scene.events)
+    before = contents(warehouse)
+    warehouse.rebuild()
+    assert contents(warehouse) == before
+    cursor = warehouse.cursor()
+    row = cursor.execute("SELECT generation, pid FROM task_claim WHERE task = 'x'").fetchone()
+    assert row == (more, -more - 1)
+    cursor.close()
+    warehouse.close()
+
+
 @pytest.mark.parametrize("batch", [1, 7, 500])
 def test_a_rebuild_gives_what_following_gave(tmp_path: Path, batch: int) -> None:
     events = busy(300)

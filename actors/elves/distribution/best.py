@@ -1,12 +1,13 @@
 """Short tasks first, but none for ever: by how long a task has waited in proportion to how long it will take."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from math import log2
+from operator import itemgetter
 from typing import Any
 
 from actors.elves.distribution.board import Board
-from actors.elves.distribution.lanes import Entry, Lane
+from actors.elves.distribution.lanes import Group, Lane
 from actors.elves.distribution.parameters import Parameter
 from actors.elves.distribution.placing import Distribution, first, last_resort
 from actors.elves.distribution.seats import Seat
@@ -19,6 +20,8 @@ from projections.records import HOUR, SECOND, Record
 _STEPS = 4
 # No agent counts as more than so many times as fast as the others when it comes to whose turn it is.
 _MOST = 2.0
+
+_TURN = itemgetter(0)
 
 
 class PullBest(Distribution):
@@ -60,6 +63,10 @@ class PullBest(Distribution):
     def __init__(self, values: Mapping[str, float], fallback: str = "", learning: int = LEARNING) -> None:
         super().__init__(values, fallback, learning)
         self.version = str(learning)
+        self._flaky, self._lead = self.values["flaky"], self.values["lead"]
+        self._known = round(self.values["known"])
+        self._prefetch = round(self.values["prefetch"])
+        self._window = round(self.values["slow_start_s"] * SECOND)
 
     @property
     def lost_first(self) -> bool:
@@ -68,23 +75,24 @@ class PullBest(Distribution):
 
     def seat(self, agent: Agent, record: Record, held: int, now: int, moment: int) -> Seat:
         """See `Distribution`."""
-        seat = super().seat(agent, record, held - round(self.values["prefetch"]), now, moment)
-        if seat.why_not:
-            return seat
+        refused = self.refused(agent, held - self._prefetch)
+        if refused:
+            return refused
         if record.quarantined_until > now:
             return Seat(why_not="quarantined", until=record.quarantined_until)
-        limited = self.values["flaky"] > 0 and record.fails_faded(moment) > 0.5
-        step = self._next_step(agent, record, held, now)
-        if step:
-            return Seat(why_not="slow start", until=step)
+        limited = self._flaky > 0 and record.fails > 0.5 and record.fails_faded(moment) > 0.5
+        if record.back_at and held:
+            step = self._next_step(agent, record, held, now)
+            if step:
+                return Seat(why_not="slow start", until=step)
         speed = record.speed if self.learning < 2 else min(record.speed, _MOST)
-        turn = record.utilisation(moment) - self.values["lead"] * (speed - 1)
+        turn = record.utilisation(moment) - self._lead * (speed - 1)
         return Seat((turn, record.freed_at, agent.name), limited=limited)
 
     def _next_step(self, agent: Agent, record: Record, held: int, now: int) -> int:
         """Return when one that came back may take one more task, 0 for now."""
-        window = round(self.values["slow_start_s"] * SECOND)
-        if not record.back_at or held == 0 or now >= record.back_at + window or window == 0:
+        window = self._window
+        if now >= record.back_at + window or window == 0:
             return 0
         at = record.back_at + window * held // max(1, agent.wip)
         return at if at > now else 0
@@ -95,41 +103,51 @@ class PullBest(Distribution):
 
     def value(self, board: Board, size: str, came: int) -> float:
         """See `Distribution`: its size, in steps."""
-        return float(int(log2(max(1.0, self.estimate_ms(board, size))) * _STEPS))
+        estimate = board.estimates.get(size) or self.estimate_ms(board, size)
+        return float(int(log2(estimate) * _STEPS)) if estimate > 1.0 else 0.0
 
-    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Group]]:
         """See `Distribution`: lost ones, then of each size the one that waits longest, by its ratio."""
-        entries = lane.entries
+        entries, groups, count = lane.entries, lane.groups, len(lane.entries)
         at = bisect_left(entries, (1,))
         for entry in entries[:at]:
-            yield (entry[0], entry[1], entry[2], entry[3]), entry
-        heads: list[tuple[tuple[int, float, int, str], Entry]] = []
-        groups, tasks, count = lane.groups, board.ledger.tasks, len(entries)
+            yield entry, groups[entry[3]]
+        if at == count:
+            return
+        heads: list[tuple[tuple[int, float, int, str], Group]] = []
         means, estimates = board.ledger.sizes.means, board.estimates
         patience, weight = self.values["patience"], self.values["weight"]
+        queue: str | None = None
+        credit = 0.0
         while at < count:
-            entry = entries[at]
-            group = groups[entry[3]]
-            task = tasks[group.items[0][2]]
-            mean = means.get(task.queue)
-            credit = patience * mean.value if mean else 0.0
-            waited_ms = max(0, now - task.at) / 1000
+            _, step, submitted, name = entries[at]
+            group = groups[name]
+            if group.queue != queue:
+                queue = group.queue
+                mean = means.get(queue)
+                credit = patience * mean.value if mean else 0.0
+            waited = now - group.items[0][0]
+            ratio = (waited / 1000 if waited > 0 else 0.0) + credit
             size = estimates.get(group.size) or self.estimate_ms(board, group.size)
+            if size > 1.0:
+                ratio /= size**weight
             # The response ratio of a group's first task.
-            ratio = (waited_ms + credit) / max(1.0, size) ** weight
-            heads.append(((1, -ratio, entry[2], entry[3]), entry))
-            at = bisect_left(entries, (1, entry[1] + 0.5), at + 1) if at + 1 < count else count
-        heads.sort()
-        yield from heads
+            heads.append(((1, -ratio, submitted, name), group))
+            at = bisect_left(entries, (1, step + 0.5), at + 1)
+        # Nearly always the first one is taken.
+        yield min(heads, key=_TURN)
+        heads.sort(key=_TURN)
+        yield from heads[1:]
 
     def estimate_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take, as known at the last full minute."""
-        known = board.estimates.get(size)
-        if known is None:
-            known = board.estimates[size] = board.ledger.sizes.estimate_ms(
-                size, round(self.values["known"]), _running_ms(board, size)
-            )
-        return known
+        estimate = board.estimates.get(size)
+        if estimate is None:
+            running = board.ledger.at_work.get(size)
+            so_far = [(board.minute - since) / 1000 for since, _ in running] if running else ()
+            estimate = board.ledger.sizes.estimate_ms(size, self._known, so_far)
+            board.estimates[size] = estimate
+        return estimate
 
     def likely_ms(self, board: Board, size: str) -> float:
         """Return how long a task of this kind will take unless it is one of the few long ones of its kind.
@@ -138,7 +156,7 @@ class PullBest(Distribution):
         """
         typical = None
         if self.learning > 1:
-            typical = board.ledger.sizes.typical_ms(size, round(self.values["known"]))
+            typical = board.ledger.sizes.typical_ms(size, self._known)
         return self.estimate_ms(board, size) if typical is None else typical
 
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
@@ -150,11 +168,11 @@ class PullBest(Distribution):
             return last_resort(board)
         item = first(board, lane)
         avoid = lane.avoid if lane.avoid and seats.shuns(lane.bits, lane.avoid) else ""
-        estimate, bounded = -1.0, seats.has_unlimited(lane.bits)
+        estimate = -1.0
         for other in seats.limited(lane.bits):
             if other[2] == avoid or (item is not None and other > item):
                 continue
-            if bounded:
+            if seats.has_unlimited(lane.bits):
                 if estimate < 0:
                     estimate = self.likely_ms(board, task.size)
                 if estimate > self.longest_ms(board.ledger.record(other[2]), now):
@@ -165,7 +183,7 @@ class PullBest(Distribution):
     def longest_ms(self, record: Record, now: int) -> float:
         """Return the longest estimate that an agent that fails often may take."""
         prior = round(self.values["flaky_prior_h"] * HOUR)
-        return self.values["flaky"] * record.between_failures_ms(now, prior) * record.speed
+        return self._flaky * record.between_failures_ms(now, prior) * record.speed
 
     def terms(self, board: Board, name: str, now: int) -> dict[str, float]:
         """See `Distribution`."""
@@ -183,9 +201,3 @@ class PullBest(Distribution):
     def behind(self) -> str:
         """See `Distribution`."""
         return "busier in the last 24 hours, or idle for less time"
-
-
-def _running_ms(board: Board, size: str) -> Iterator[float]:
-    """Yield for how long tasks of this kind have been running, the longest first."""
-    for started_at, _ in board.ledger.at_work().get(size, ()):
-        yield (board.minute - started_at) / 1000

@@ -5,11 +5,13 @@ It holds nothing that is not in the ledger: made anew from it at any time it giv
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from actors.elves.distribution.lanes import Entry, Group, Lane, Lanes, rank_of
+from actors.elves.distribution.lanes import Group, Lane, Lanes, rank_of
 from actors.elves.distribution.seats import Seat, Seats
 from projections.agents import Agent
 from projections.assignments import Task
@@ -66,7 +68,7 @@ class Policy(Protocol):
     def value(self, board: "Board", size: str, came: int) -> float:
         """Return where a group stands."""
 
-    def turns(self, board: "Board", lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+    def turns(self, board: "Board", lane: Lane, now: int) -> Iterable[tuple[Any, Group]]:
         """Yield the lane's groups in their turn, each with what compares it with those of other lanes."""
 
     def place(self, board: "Board", lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
@@ -83,14 +85,14 @@ class Board:
         self.ledger, self.policy = ledger, policy
         self._wants = wants
         self.seats = Seats()
-        self.lanes = Lanes(lambda size, came: policy.value(self, size, came))
+        self.lanes = Lanes(partial(policy.value, self))
         self.spent: list[str] = []
         self._extra: dict[str, int] = {}
         self._reserved: dict[str, None] = {}
         self._overdue: dict[str, list[str]] = {}
         self._timers: list[tuple[int, str, str]] = []
         self._stale = True
-        self._slot = -1
+        self._now = self._slot = -1
         self.minute = -1
         self.estimates: dict[str, float] = {}
         self._kinds = 0
@@ -98,7 +100,7 @@ class Board:
         self._tasks: dict[str, None] = {}
         self._agents: dict[str, None] = {}
         self._sizes: dict[str, None] = {}
-        ledger.watch(self)
+        ledger.watchers.append(self)
 
     # What the ledger tells.
 
@@ -131,14 +133,15 @@ class Board:
         self.refresh(now)
         if not self.seats.free:
             return None
-        self._resize()
-        pick = self._pick_overdue(now)
-        if pick or not self.lanes:
+        if self._sizes:
+            self._resize()
+        pick = self._pick_overdue(now) if self._overdue else None
+        if pick:
             return pick
         for lanes in self.lanes.ordered():
             best: tuple[Any, Group, tuple[str, str]] | None = None
             for lane in lanes:
-                found = self._first(lane, now)
+                found = self._first(lane, now) if lane.entries else None
                 if found and (best is None or found[0] < best[0]):
                     best = found
             if best:
@@ -172,11 +175,13 @@ class Board:
 
         What is only looked after, as assignments that nobody claims, comes up with the ticks.
         """
+        if not self._timers:
+            return 0
         return next((at for at, what, _ in self._timers if at > now and what == "task"), 0)
 
     def held(self, name: str) -> int:
         """Return how many tasks an agent has, those reserved for it included."""
-        return len(self.ledger.held().get(name, ())) + self._extra.get(name, 0)
+        return len(self.ledger.held.get(name, ())) + self._extra.get(name, 0)
 
     def overdue(self) -> Iterator[str]:
         """Yield the tasks that were assigned too long ago and never claimed."""
@@ -197,21 +202,8 @@ class Board:
         """Bring the index up to this time."""
         if self._stale:
             self._rebuild()
-        slot = now // self.policy.slot_us
-        if slot != self._slot:
-            self._slot = slot
-            self._agents.update(dict.fromkeys(self._order))
-        minute = now - now % MINUTE
-        if minute != self.minute:
-            # What runs may turn out to be longer than it was taken for; of all other kinds is known what was.
-            self.minute = minute
-            for size in self.ledger.at_work():
-                self.estimates.pop(size, None)
-                if self.lanes.holds(size):
-                    self._sizes[size] = None
-        while self._timers and self._timers[0][0] <= now:
-            _, what, name = self._timers.pop(0)
-            (self._agents if what == "agent" else self._tasks)[name] = None
+        if now != self._now:
+            self._pass(now)
         if self._tasks:
             for key in self._tasks:
                 self._put_task(key, now)
@@ -220,6 +212,30 @@ class Board:
             for name in self._agents:
                 self._put_agent(name, now)
             self._agents = {}
+
+    def _pass(self, now: int) -> None:
+        """Take up what time alone has changed."""
+        self._now = now
+        slot = now // self.policy.slot_us
+        if slot != self._slot:
+            self._slot = slot
+            self._agents.update(dict.fromkeys(self._order))
+        minute = now - now % MINUTE
+        if minute != self.minute:
+            self.minute = minute
+            self._look_at_work()
+        while self._timers and self._timers[0][0] <= now:
+            _, what, name = self._timers.pop(0)
+            (self._agents if what == "agent" else self._tasks)[name] = None
+
+    def _look_at_work(self) -> None:
+        """Estimate anew what turns out to be longer than it was taken for; of all other kinds is known what was."""
+        for size, running in self.ledger.at_work.items():
+            estimate = self.estimates.get(size)
+            if estimate is None or (self.minute - running[0][0]) / 1000 > estimate:
+                self.estimates.pop(size, None)
+                if self.lanes.holds(size):
+                    self._sizes[size] = None
 
     def _resize(self) -> None:
         """Move what waits to where its size puts it; only who picks must know."""
@@ -234,6 +250,7 @@ class Board:
         self.lanes.clear()
         self.seats.clear(iter(ledger.agents.agents.values()))
         self.spent, self._timers, self._overdue = [], [], {}
+        self._now = -1
         self._tasks = dict.fromkeys(ledger.tasks)
         self._agents = dict.fromkeys(ledger.order)
 
@@ -245,10 +262,10 @@ class Board:
 
     def _put_task(self, key: str, now: int) -> None:
         self.lanes.take(key)
-        if key in self.spent:
+        if self.spent and key in self.spent:
             self.spent.remove(key)
         task = self.ledger.tasks.get(key)
-        if task is None or key in self._reserved or not self._wants(key):
+        if task is None or task.held or key in self._reserved or not self._wants(key):
             return
         if task.state == "waiting":
             if task.ready > now:
@@ -258,8 +275,12 @@ class Board:
             bits = self.seats.bits(task.kind, task.priority)
             lost = self.deadline(task) if task.lost and policy.lost_first else 0
             rank = rank_of(task.priority) if policy.ordered else 0
+            if task.size in self._sizes:
+                # First those that wait already: the new one comes to where it belongs at once.
+                del self._sizes[task.size]
+                self.lanes.sized(task.size)
             self.lanes.put(task, rank, bits, policy.group(task), lost)
-        elif task.state == "spent":
+        else:
             again = task.given_up_at + GIVE_UP_US if task.given_up_at else 0
             if again > now:
                 self._at(again, "task", key)
@@ -273,25 +294,26 @@ class Board:
         ledger = self.ledger
         agent, record = ledger.agents.agents[name], ledger.record(name)
         moment = max(self._slot * self.policy.slot_us, 0)
-        seat = self.policy.seat(agent, record, self.held(name), now, moment)
+        held, claims = len(ledger.held.get(name, ())), ledger.claims.get(name, 0)
+        extra = self._extra.get(name, 0) if self._extra else 0
+        seat = self.policy.seat(agent, record, held + extra, now, moment)
         self.seats.put(agent, order, seat)
         if seat.until > now:
             self._at(seat.until, "agent", name)
-        self._look_for_overdue(agent, record, now)
+        if self._overdue:
+            self._overdue.pop(name, None)
+        # Whoever is at its limit cannot claim more.
+        if held != claims and not claims >= agent.wip > 0:
+            self._look_for_overdue(agent, record, held - claims, now)
 
-    def _look_for_overdue(self, agent: Agent, record: Record, now: int) -> None:
+    def _look_for_overdue(self, agent: Agent, record: Record, unclaimed: int, now: int) -> None:
         name = agent.name
-        held, claims = len(self.ledger.held().get(name, ())), self.ledger.claims().get(name, 0)
-        self._overdue.pop(name, None)
-        if held == claims or (claims >= agent.wip > 0):
-            # Whoever is at its limit cannot claim more.
-            return
         at = record.freed_at + CLAIM_US
-        if held - claims > _EXACT and at > now:
+        if unclaimed > _EXACT and at > now:
             self._at(at, "agent", name)
             return
         late: list[str] = []
-        for key in self.ledger.held()[name]:
+        for key in self.ledger.held[name]:
             task = self.ledger.tasks[key]
             if task.state != "assigned" or key in self._reserved or not self._wants(key):
                 continue
@@ -312,7 +334,7 @@ class Board:
         return task.at + round((task.timeout_s or self.ledger.timeouts.get(task.queue, 600.0)) * SECOND)
 
     def _pick_overdue(self, now: int) -> Pick | None:
-        if not self._overdue or self.ledger.agents.frozen:
+        if self.ledger.agents.frozen:
             return None
         for key in sorted(self.overdue(), key=self._urgency)[:_TRIED]:
             task = self.ledger.tasks[key]
@@ -328,10 +350,7 @@ class Board:
         """Return the lane's first group that somebody may take."""
         if not self.seats.is_open(lane.bits):
             return None
-        for number, (turn, entry) in enumerate(self.policy.turns(self, lane, now)):
-            if number >= _TRIED:
-                return None
-            group = lane.groups[entry[3]]
+        for turn, group in islice(self.policy.turns(self, lane, now), _TRIED):
             task = self.ledger.tasks[group.head]
             if task.lost and self.ledger.agents.frozen:
                 # Its agent may be there after all, and it is the node that hears nothing.
@@ -347,6 +366,6 @@ def board_of(ledger: Ledger, policy: Policy) -> Board:
     board: Board | None = ledger.__dict__.get("board")
     if board is None or board.policy != policy:
         if board:
-            ledger.unwatch(board)
+            ledger.watchers.remove(board)
         board = ledger.__dict__["board"] = Board(ledger, policy)
     return board

@@ -22,10 +22,11 @@ def rank_of(priority: str) -> int:
 class Group:
     """Equal tasks of one lane, the oldest first. `size` is what their length is looked up by."""
 
-    __slots__ = ("entry", "items", "lane", "lost", "name", "size")
+    __slots__ = ("entry", "items", "lane", "lost", "name", "queue", "size")
 
-    def __init__(self, lane: "Lane", name: str, size: str, lost: bool) -> None:
-        self.lane, self.name, self.size, self.lost = lane, name, size, lost
+    def __init__(self, lane: "Lane", name: str, task: Task, lost: bool) -> None:
+        self.lane, self.name, self.lost = lane, name, lost
+        self.queue, self.size = task.queue, task.size
         self.items: list[Item] = []
         self.entry: Entry | None = None
 
@@ -52,6 +53,7 @@ class Lanes:
     def __init__(self, value: Callable[[str, int], float]) -> None:
         self._value = value
         self._lanes: dict[tuple[int, tuple[int, ...], str, bool], Lane] = {}
+        self._ranks: dict[int, list[Lane]] = {}
         self._spots: dict[str, tuple[Group, Item]] = {}
         self._sized: dict[str, dict[int, Group]] = {}
 
@@ -60,30 +62,29 @@ class Lanes:
 
     def clear(self) -> None:
         """Forget every task."""
-        self._lanes, self._spots, self._sized = {}, {}, {}
+        self._lanes, self._ranks, self._spots, self._sized = {}, {}, {}, {}
 
     def ordered(self) -> Iterator[list[Lane]]:
-        """Yield the lanes that hold something, the highest rank first."""
-        ranks: dict[int, list[Lane]] = {}
-        for lane in self._lanes.values():
-            ranks.setdefault(lane.rank, []).append(lane)
-        for rank in sorted(ranks):
-            yield ranks[rank]
+        """Yield the lanes of each rank, the highest first; some may hold nothing."""
+        for rank in sorted(self._ranks):
+            yield self._ranks[rank]
 
     def put(self, task: Task, rank: int, bits: tuple[int, ...], name: str, lost: int) -> None:
         """Let a task wait; `lost` is the deadline that orders one whose agent went away, 0 for others."""
-        key = (rank, bits, task.avoid, task.priority == "high")
-        lane = self._lanes.get(key)
+        place = (rank, bits, task.avoid, task.priority == "high")
+        lane = self._lanes.get(place)
         if lane is None:
-            lane = self._lanes[key] = Lane(*key)
+            lane = self._lanes[place] = Lane(*place)
+            self._ranks.setdefault(rank, []).append(lane)
         name = f"!{name}" if lost else name
         group = lane.groups.get(name)
         if group is None:
-            group = lane.groups[name] = Group(lane, name, task.size, bool(lost))
-            self._sized.setdefault(task.size, {})[id(group)] = group
-        item = (lost or task.at, task.submitted, task.key)
+            group = lane.groups[name] = Group(lane, name, task, bool(lost))
+            self._sized.setdefault(group.size, {})[id(group)] = group
+        key = task.key
+        item = (lost or task.at, task.submitted, key)
         insort(group.items, item)
-        self._spots[task.key] = (group, item)
+        self._spots[key] = (group, item)
         if group.items[0] is item:
             self._turn(group)
 
@@ -132,5 +133,9 @@ class Lanes:
         del sized[id(group)]
         if not sized:
             del self._sized[group.size]
-        if not lane.groups:
+        if not lane.groups and lane.avoid:
+            # The others are few, and soon needed again.
             del self._lanes[lane.rank, lane.bits, lane.avoid, lane.high]
+            self._ranks[lane.rank].remove(lane)
+            if not self._ranks[lane.rank]:
+                del self._ranks[lane.rank]

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from actors.elves.distribution.board import Board
-from actors.elves.distribution.lanes import Entry, Lane
+from actors.elves.distribution.lanes import Group, Lane
 from actors.elves.distribution.parameters import Parameter
 from actors.elves.distribution.seats import Item, Seat
 from events.settings import LEARNING
 from projections.agents import Agent
 from projections.assignments import Task
 from projections.records import HOUR, Record
+
+_FULL = Seat(why_not="full")
 
 
 class Distribution:
@@ -40,12 +42,14 @@ class Distribution:
 
     def seat(self, agent: Agent, record: Record, held: int, now: int, moment: int) -> Seat:
         """Return an agent's place; `moment` is the start of the slot that `now` lies in."""
-        why_not = absence(agent)
-        if why_not:
-            return Seat(why_not=why_not)
-        if (not self.push or agent.state == "probation") and held >= agent.wip:
-            return Seat(why_not="full")
-        return Seat(self.turn(record, held, agent.name, moment))
+        return self.refused(agent, held) or Seat(self.turn(record, held, agent.name, moment))
+
+    def refused(self, agent: Agent, held: int) -> Seat | None:
+        """Return the place of an agent that is away or full, None for others."""
+        wip = agent.wip
+        if wip <= 0:
+            return Seat(why_not=absence(agent), there=False)
+        return _FULL if held >= wip and (not self.push or agent.state == "probation") else None
 
     def turn(self, record: Record, held: int, name: str, moment: int) -> Any:
         """Return what orders free agents: the longest idle one first."""
@@ -59,9 +63,9 @@ class Distribution:
         """Return where a group stands: here by its age alone."""
         return 0.0
 
-    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Entry]]:
+    def turns(self, board: Board, lane: Lane, now: int) -> Iterable[tuple[Any, Group]]:
         """Yield the lane's groups in their turn, each with what compares it with those of other lanes."""
-        return ((entry, entry) for entry in lane.entries)
+        return ((entry, lane.groups[entry[3]]) for entry in lane.entries)
 
     def place(self, board: Board, lane: Lane, task: Task, now: int) -> tuple[str, str] | None:
         """Return the agent whose turn it is among those that may take the task; else the last resort."""
@@ -83,9 +87,7 @@ class Distribution:
 
 
 def absence(agent: Agent) -> str:
-    """Return why an agent takes no work whatever it holds, "" when it does."""
-    if agent.wip > 0:
-        return ""
+    """Return why an agent takes no work whatever it holds."""
     if not agent.known:
         return "revoked"
     if agent.intent != "run":

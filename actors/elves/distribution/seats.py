@@ -13,9 +13,15 @@ _LOOKED_AT = 16
 
 Item = tuple[Any, int, str]
 
+# Whether an agent is there, in probation, limited.
+_Standing = tuple[bool, bool, bool]
+_NOBODY = (False, False, False)
+
 
 class Seat(Struct, frozen=True):
     """An agent's place: free with the key that orders it, or `why_not`. It changes by time alone at `until`, 0 never.
+
+    `there` are those that may take work now or later without a change of their state.
 
     One in probation gets no high task where a full member is there; a limited one no task that is too long for it.
     """
@@ -24,6 +30,7 @@ class Seat(Struct, frozen=True):
     why_not: str = ""
     limited: bool = False
     until: int = 0
+    there: bool = True
 
 
 class _Class:
@@ -42,18 +49,26 @@ class _Class:
         skilled = not self.skills or not kind or kind in self.skills
         return skilled and (not self.priorities or priority in self.priorities)
 
+    def count(self, standing: "_Standing", step: int) -> None:
+        """Count an agent that stands so in, or with -1 out."""
+        there, probation, limited = standing
+        if there:
+            self.living += step
+            if not probation:
+                self.members += step
+                if not limited:
+                    self.unlimited += step
+
 
 class _Place:
-    """Where an agent stands now."""
+    """Where an agent stands now: in a list of its class, or for `why_not` among those that are out."""
 
-    __slots__ = ("at", "counted", "item", "limited", "list", "probation")
+    __slots__ = ("at", "item", "list", "standing", "why_not")
 
-    def __init__(self, at: _Class, item: Item, agent: Agent, limited: bool) -> None:
-        self.at, self.item = at, item
-        self.counted = agent.wip > 0
-        self.probation = agent.state == "probation"
-        self.limited = limited
-        self.list: list[Item] = []
+    def __init__(self, at: _Class) -> None:
+        self.at, self.why_not, self.standing = at, "", _NOBODY
+        self.item: Any = None
+        self.list: list[Any] = []
 
 
 class Seats:
@@ -88,29 +103,40 @@ class Seats:
 
     def put(self, agent: Agent, order: int, seat: Seat) -> None:
         """Give an agent its place."""
-        self._remove(agent.name, order)
-        settings = agent.settings
-        at = self.classes[self._number[settings.skills, settings.priorities]]
-        place = self._places[agent.name] = _Place(at, (seat.key, order, agent.name), agent, seat.limited)
-        self._count(place, 1)
-        if seat.why_not:
-            insort(self.out.setdefault(seat.why_not, []), (order, agent.name))
-            place.list = []
-            place.item = (seat.why_not, order, agent.name)
-            return
-        place.list = at.probation if place.probation else at.limited if seat.limited else at.steady
+        name, why_not, limited = agent.name, seat.why_not, seat.limited
+        place = self._places.get(name)
+        if place is None:
+            settings = agent.settings
+            at = self.classes[self._number[settings.skills, settings.priorities]]
+            place = self._places[name] = _Place(at)
+        else:
+            at = place.at
+            del place.list[bisect_left(place.list, place.item)]
+            self.free -= not place.why_not
+        probation = agent.state == "probation"
+        standing = (seat.there, probation, limited)
+        if standing != place.standing:
+            at.count(place.standing, -1)
+            at.count(standing, 1)
+            place.standing = standing
+        place.why_not = why_not
+        if why_not:
+            place.list, place.item = self.out.setdefault(why_not, []), (order, name)
+        else:
+            place.list = at.probation if probation else at.limited if limited else at.steady
+            place.item = (seat.key, order, name)
+            self.free += 1
         insort(place.list, place.item)
-        self.free += 1
 
     def why_not(self, name: str) -> str:
         """Return why an agent takes nothing now; "" when it is free."""
         place = self._places.get(name)
-        return str(place.item[0]) if place and self._is_out(place) else ""
+        return place.why_not if place else ""
 
     def is_free(self, name: str) -> bool:
         """Tell whether an agent takes something now."""
         place = self._places.get(name)
-        return place is not None and not self._is_out(place)
+        return place is not None and not place.why_not
 
     def belongs(self, name: str, bits: tuple[int, ...]) -> bool:
         """Tell whether an agent is of one of these classes."""
@@ -119,7 +145,10 @@ class Seats:
 
     def living(self, bits: tuple[int, ...]) -> int:
         """Return how many agents of these classes are there, free or not."""
-        return sum(self.classes[bit].living for bit in bits)
+        living = 0
+        for bit in bits:
+            living += self.classes[bit].living
+        return living
 
     def is_open(self, bits: tuple[int, ...]) -> bool:
         """Tell whether somebody may be found for tasks of these classes: one who is free, or a last resort."""
@@ -134,7 +163,7 @@ class Seats:
     def shuns(self, bits: tuple[int, ...], avoid: str) -> bool:
         """Tell whether an agent can be avoided: somebody else of these classes is there."""
         place = self._places.get(avoid)
-        mine = place is not None and place.counted and self.belongs(avoid, bits)
+        mine = place is not None and place.standing[0] and self.belongs(avoid, bits)
         return self.living(bits) > (1 if mine else 0)
 
     def has_members(self, bits: tuple[int, ...]) -> bool:
@@ -158,29 +187,3 @@ class Seats:
         """Yield free agents that take no long tasks, the first few of each class."""
         for bit in bits:
             yield from self.classes[bit].limited[:_LOOKED_AT]
-
-    def _is_out(self, place: _Place) -> bool:
-        return isinstance(place.item[0], str)
-
-    def _remove(self, name: str, order: int) -> None:
-        place = self._places.pop(name, None)
-        if place is None:
-            return
-        self._count(place, -1)
-        if self._is_out(place):
-            _take(self.out[place.item[0]], (order, name))
-        else:
-            _take(place.list, place.item)
-            self.free -= 1
-
-    def _count(self, place: _Place, step: int) -> None:
-        if place.counted:
-            place.at.living += step
-            if not place.probation:
-                place.at.members += step
-                if not place.limited:
-                    place.at.unlimited += step
-
-
-def _take(ordered: list[Any], item: Any) -> None:
-    del ordered[bisect_left(ordered, item)]

@@ -150,4 +150,4 @@ def _forget(dispatch: Dispatch) -> None:
     kept = dispatch.__dict__.pop("shared_boards", None)
     if kept:
         for side in kept[3]:
-            dispatch.unwatch(side.board)
+            dispatch.watchers.remove(side.board)
