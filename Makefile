@@ -86,6 +86,7 @@ $(RUN): requirements/run.txt Makefile | $(BIN)/python
 	@$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements/run.txt
 	@printf '%s\n' "$$ELF" > $(BIN)/elf
 	@chmod 755 $(BIN)/elf
+	@$(BIN)/python -m compileall -q __main__.py cli.py actors events projections
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUN)
