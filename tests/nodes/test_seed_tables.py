@@ -110,6 +110,7 @@ async def test_the_two_tables_of_the_example_hold_in_a_running_node(tmp_path: Pa
 
 async def alone(work: Work) -> None:
     """Two never came: the first in the order of last resort does their work, and the log says so."""
+    await work.node.status()  # agents have come when the log says so; the page is asked for that much of it
     listed = await rows(work.node)
     assert {name: row["state"] for name, row in listed.items()} == {
         "CC01": "alive",
