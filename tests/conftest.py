@@ -11,7 +11,10 @@ import pytest
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Folders whose files take long, the longest first.
-LONG = ("simulation", "nodes", "simulator", "chaos", "archive", "faces", "examples", "actors")
+LONG = (
+    *("simulation", "docs", "archive", "backup", "browser", "chaos"),
+    *("nodes", "actors", "faces", "projections", "simulator", "terminal", "examples"),
+)
 # A bare install has no dashboard, and its smoke tests no visitors.
 collect_ignore_glob = [] if find_spec("starlette") else ["web/*", "browser/*", "nodes/test_watched_over.py"]
 
