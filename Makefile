@@ -81,11 +81,13 @@ export FIND_PYTHON
 $(BIN)/python:
 	@set -e; found=; eval "$$FIND_PYTHON"; "$$found" -m venv .venv
 
+# The sources are compiled as an installation would: without it, where Python may not write, every command does it again.
 $(RUN): requirements/run.txt Makefile | $(BIN)/python
 	@echo "installing the pinned dependencies into .venv"
 	@$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements/run.txt
 	@printf '%s\n' "$$ELF" > $(BIN)/elf
 	@chmod 755 $(BIN)/elf
+	@$(BIN)/python -m compileall -q __main__.py cli.py actors events projections || true
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUN)

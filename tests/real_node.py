@@ -245,14 +245,16 @@ class RealNode:
     async def read(self) -> Sequence[Recorded]:
         """Take what the log has behind the last event taken, and return everything."""
         log = JetStreamLog(await self.connection(), timeout=2.0)
+        ahead = 1  # mostly nothing has come since the last look a moment ago
         while True:
             end = len(self.events)
-            found = await asyncio.gather(*(log.at(end + number) for number in range(1, _AT_ONCE + 1)))
+            found = await asyncio.gather(*(log.at(end + number) for number in range(1, ahead + 1)))
             for event in found:
                 # One that was appended meanwhile may answer though the one before it did not: the next call has both.
                 if event is None:
                     return self.events
                 self.events.append(event)
+            ahead = min(2 * ahead, _AT_ONCE)
 
     async def wait(
         self, look: Callable[[Sequence[Recorded]], T], seconds: float = 60.0, what: str = "the condition"

@@ -1,6 +1,8 @@
 """A data folder seen from outside: its whole log, its stream's state, commands as programs."""
 
 import asyncio
+import contextlib
+import io
 import json
 import secrets
 import sys
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cli
 from actors.connection import connect, read_credentials
 from actors.faces.console.source import LogSource
 from actors.jetstream import JetStreamLog, jetstream_api
@@ -38,12 +41,12 @@ async def grow(node: RealNode, count: int) -> None:
         await log.append([entry(envelope(secrets.token_hex(8), now, source, body)) for body in bodies])
 
 
-async def whole(data: Path) -> list[Recorded]:
-    """Read the whole log as every command does."""
+async def whole(data: Path, after: int = 0) -> list[Recorded]:
+    """Read the whole log, or what stands behind a position, as every command does."""
 
     def read() -> list[Recorded]:
         with LogSource(Place(data)) as source:
-            return [event for chunk in source.chunks() for event in chunk]
+            return [event for chunk in source.chunks(after) for event in chunk]
 
     return await asyncio.to_thread(read)
 
@@ -60,26 +63,39 @@ async def stream(data: Path) -> dict[str, Any]:
 
 
 async def until(look: Callable[[list[Recorded]], T], data: Path, seconds: float = 60.0) -> T:
-    """Look at the whole log until the answer is true."""
+    """Look at the whole log as it grows until the answer is true."""
     deadline = time.monotonic() + seconds
-    while not (answer := look(await whole(data))):
+    log = await whole(data)
+    while not (answer := look(log)):
         assert time.monotonic() < deadline, "expected it in the log in time"
         await asyncio.sleep(0.05)
+        log += await whole(data, len(log))
     return answer
 
 
 async def elf(*words: object) -> tuple[int, str, str]:
-    """Run a command as a program; returns exit code, output, errors."""
+    """Run a command, `elf node` as a program of its own; returns exit code, output, errors."""
+    told = [str(word) for word in words]
+    if told[0] != "node":
+        return await asyncio.to_thread(_here, told)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "__main__.py"),
-        *map(str, words),
+        *told,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 60.0)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+def _here(words: list[str]) -> tuple[int, str, str]:
+    """Run a command in this process: a program of its own loads for longer than most commands take."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(words)
+    return code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()
 
 
 async def verified(data: Path) -> dict[str, Any]:

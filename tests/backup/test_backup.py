@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from actors.backup_form import MANIFEST, pack, unpack
-from tests.archive.folder import elf, grow, verified, whole
+from events.observations import HistorySealed
+from tests.archive.folder import elf, grow, until, verified, whole
 from tests.real_node import RealNode, real_node
 from tests.releases.record import FOREST
 
@@ -36,6 +37,7 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Made]:
         await node.runs("idle")
         await grow(node, 1_000)
         await node.submit("held", [("waits", 1)])
+        await until(lambda log: any(isinstance(event.body, HistorySealed) for event in log), node.data)
         code, _, err = await elf("backup", folder / "live.tar", "--data", node.data, "--config", node.config)
         assert code == 0, err
         assert await node.stop() == 0

@@ -10,6 +10,7 @@ import pytest
 from actors.policies import POLICIES
 from actors.upgrade import FOLDS, UpgradeRefused, survey
 from tests.archive.folder import elf, verified, whole
+from tests.archive.test_archive import seen
 from tests.backup.test_backup import manifest, members
 from tests.real_node import RealNode
 
@@ -44,6 +45,7 @@ async def test_a_recorded_release_is_restored_replayed_and_worked_on(release: Pa
     node.config.write_bytes((data / "forest.toml").read_bytes())
     try:
         await node.start()
+        await seen(node, "idle")
         code, out, err = await elf("submit", "sums", "--payload", "[40, 2]", "--wait", "--data", data)
         assert (code, "42" in out) == (0, True), err + out
         high = ("--priority", "high", "--payload", "[6, 7]", "--wait", "--data", data)

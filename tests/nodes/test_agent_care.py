@@ -6,7 +6,8 @@ from pathlib import Path
 
 from events.decisions import ClearAlert, Decided, MarkAgent, RaiseAlert
 from events.tasks import TaskFinished
-from tests.nodes.test_agents import QUEUE, console, one, submit
+from tests.archive.folder import elf
+from tests.nodes.test_agents import QUEUE, one, submit
 from tests.real_agent import RealAgent, agents
 from tests.real_node import RealNode, real_node
 
@@ -27,7 +28,7 @@ def marks(node: RealNode, name: str) -> list[str]:
 async def replays_equal(node: RealNode) -> None:
     """Stop the node and decide everything again."""
     assert await node.stop() == 0
-    code, out, err = await console("replay", "--data", str(node.data))
+    code, out, err = await elf("replay", "--data", str(node.data))
     assert code == 0, out + err
     assert "0 differences" in out
 

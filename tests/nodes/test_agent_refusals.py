@@ -19,7 +19,8 @@ from events.observations import Quarantined
 from events.outcomes import EffectFailed
 from events.subjects import subject_of
 from events.tasks import TaskCancelled, TaskDied, TaskFailed, TaskFinished, TaskStarted
-from tests.nodes.test_agents import console, forest, one, submit, touch
+from tests.archive.folder import elf
+from tests.nodes.test_agents import forest, one, submit, touch
 from tests.real_agent import RealAgent, agents
 from tests.real_node import RealNode, real_node
 
@@ -217,7 +218,7 @@ async def test_garbage_in_a_tasks_way_does_not_keep_it_from_its_end(tmp_path: Pa
 async def test_revoked_and_wrong_credentials_are_refused_in_one_line(tmp_path: Path) -> None:
     async with real_node(tmp_path, forest("A")) as node:
         data = ("--data", str(node.data))
-        code, out, err = await console("agent", "add", "B", *data)
+        code, out, err = await elf("agent", "add", "B", *data)
         assert (code, out.strip()) == (0, str(node.data / "secrets" / "agent-B.json"))
         assert (node.data / "secrets" / "agent-B.json").stat().st_mode & 0o777 == 0o600
         added, stays = RealAgent(node, "B"), RealAgent(node, "A")
@@ -226,7 +227,7 @@ async def test_revoked_and_wrong_credentials_are_refused_in_one_line(tmp_path: P
             await submit(node, [one(f"t{number}", wait_for=str(go)) for number in range(2)])
             await node.saw(TaskStarted, unit="B")
             kept = added.cred.read_text()
-            code, _, err = await console("agent", "revoke", "B", "--reason", "lost laptop", *data)
+            code, _, err = await elf("agent", "revoke", "B", "--reason", "lost laptop", *data)
             assert code == 0, err
             await node.saw(AgentRevoked, agent="B")
             assert not added.cred.exists()
@@ -268,7 +269,7 @@ async def test_a_cancelled_task_ends_with_its_whole_tree(tmp_path: Path) -> None
             await submit(node, [one("t", wait_for=str(tmp_path / "never"), leaves=True)])
             await node.saw(TaskStarted, task="t")
             await node.wait(lambda _: len(agent.children()) >= 2, what="a command and what it leaves")
-            code, _, err = await console("task", "cancel", "t", "--data", str(node.data))
+            code, _, err = await elf("task", "cancel", "t", "--data", str(node.data))
             assert code == 0, err
             await node.wait(lambda _: not agent.children(), what="the end of the tree")
             await submit(node, [one("next")])

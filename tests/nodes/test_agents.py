@@ -1,6 +1,5 @@
 """Remote agents under a node: three programs, one killed, one frozen, one slow and failing every tenth task."""
 
-import asyncio
 import secrets
 import signal
 import sys
@@ -16,6 +15,7 @@ from events.log import Expect, entry, envelope
 from events.outcomes import EffectVerified, StepDone
 from events.subjects import task_filter
 from events.tasks import ResultSalvaged, TaskFailed, TaskFinished, TaskStarted, TaskSubmitted
+from tests.archive.folder import elf
 from tests.real_agent import RealAgent, agents
 from tests.real_node import ROOT, RealNode, real_node
 
@@ -62,21 +62,6 @@ def ends(node: RealNode) -> dict[str, int]:
     return counts
 
 
-async def console(*words: str) -> tuple[int, str, str]:
-    """Run a command of the console as a person does."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cli",
-        *words,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
-
-
 @pytest.mark.slow
 async def test_three_agents_one_killed_one_frozen_one_failing_and_every_task_ends_once(
     tmp_path: Path,
@@ -113,7 +98,7 @@ async def test_three_agents_one_killed_one_frozen_one_failing_and_every_task_end
             await told(node, victim)
         assert node.all(HandedOver, task=lost)
         assert await node.stop() == 0
-        code, out, err = await console("replay", "--data", str(node.data))
+        code, out, err = await elf("replay", "--data", str(node.data))
         assert code == 0, out + err
         assert "0 differences" in out
 
@@ -154,10 +139,10 @@ async def told(node: RealNode, task: str) -> None:
         "ja": ("B(第 1 世代", "assign_task", "で残したもの", "規則 down", "保管のみ"),
     }
     for language, wanted in words.items():
-        code, out, err = await console("why", task, "--lang", language, "--data", str(node.data))
+        code, out, err = await elf("why", task, "--lang", language, "--data", str(node.data))
         assert code == 0, err
         assert [word for word in wanted if word not in out] == [], out
-    code, out, _ = await console("why", "B", "--data", str(node.data))
+    code, out, _ = await elf("why", "B", "--data", str(node.data))
     assert code == 0
     assert "agent B joined" in out
     assert "entered phase" in out
@@ -194,16 +179,16 @@ async def test_drain_and_retire_finish_what_runs_and_leave_in_order(tmp_path: Pa
             go = tmp_path / "go"
             await submit(node, [one("t1", wait_for=str(go)), one("t2", wait_for=str(go))])
             await node.wait(lambda _: len(node.all(TaskStarted)) == 2, what="both at work")
-            code, out, err = await console("agent", "drain", "A", "--data", str(node.data))
+            code, out, err = await elf("agent", "drain", "A", "--data", str(node.data))
             assert code == 0, err
-            code, out, err = await console("agent", "retire", "B", "--data", str(node.data))
+            code, out, err = await elf("agent", "retire", "B", "--data", str(node.data))
             assert code == 0, out + err
             go.touch()
             await node.wait(lambda _: len(ends(node)) == 2, what="both results")
             assert await second.ended() == 0
             await node.saw(AgentLeft, agent="B")
             await submit(node, [one("t3")])
-            code, out, err = await console("agent", "readmit", "A", "--data", str(node.data))
+            code, out, err = await elf("agent", "readmit", "A", "--data", str(node.data))
             assert code == 0, out + err
             _, started = await node.saw(TaskStarted, task="t3")
             assert started.unit == "A"
@@ -263,6 +248,6 @@ async def test_a_restart_command_brings_an_agent_back(tmp_path: Path) -> None:
             second = node.all(AgentJoined)[-1][1]
             assert second.run != first.run
             await node.saw(PhaseEntered, agent="A", phase="stepwise", seconds=60)
-            code, out, err = await console("agent", "retire", "A", "--data", str(node.data))
+            code, out, err = await elf("agent", "retire", "A", "--data", str(node.data))
             assert code == 0, out + err
             await node.saw(AgentLeft, agent="A", run=second.run)

@@ -12,6 +12,7 @@ from events.observations import NodeStarted, WorkerExited
 from events.outcomes import EffectVerified, WorkerStarted, WorkerStartOrdered
 from tests.nodes.test_node_life import SLEEPER, STEADY, keeper_pid, ticks
 from tests.real_node import RealNode, real_node
+from tests.real_server import until
 
 # In a mount namespace of its own a node reads another boot id than everybody else.
 OTHER_BOOT = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
@@ -74,10 +75,10 @@ async def test_a_start_not_completed_is_adopted_without_the_keeper_that_carried_
         os.kill(keeper, signal.SIGSTOP)
         await node.intend("a", "run")
         _, ordered = await node.saw(WorkerStartOrdered, unit="a", generation=2)
-        await node.kill9()
+        node.signal_server(signal.SIGSTOP)  # what the node says from now on is not stored
         os.kill(keeper, signal.SIGCONT)
-        (pid,) = await node.wait(lambda _: marked(f"{node.marker}:a:2:{ordered.nonce}"), what="the process")
-        os.kill(keeper, signal.SIGKILL)
+        (pid,) = await until(lambda: marked(f"{node.marker}:a:2:{ordered.nonce}"), what="the process")
+        await kill_all_but_units(node, keeper)
         await node.start()
         started = await node.runs("a", 2)
         assert (started.pid, started.nonce, started.adopted) == (pid, ordered.nonce, True)

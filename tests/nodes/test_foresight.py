@@ -15,7 +15,7 @@ from events.decisions import Abstain, Decided, RaiseAlert, ScoreAlert
 from events.envelope import Recorded
 from projections import anchor
 from projections.warehouse import Warehouse
-from tests.nodes.test_agents import console
+from tests.archive.folder import elf
 from tests.real_agent import RealAgent, agents
 from tests.real_node import RealNode, real_node
 
@@ -100,22 +100,22 @@ async def test_an_overload_is_foreseen_by_a_node_that_has_seen_the_days_before(t
             assert len(node.all(Decided, target="CC01", action=missed)) >= 7
             await told(node)
         assert await node.stop() == 0
-        code, out, err = await console("replay", "--data", str(node.data))
+        code, out, err = await elf("replay", "--data", str(node.data))
         assert code == 0, out + err
 
 
 async def told(node: RealNode) -> None:
     """The alert is open, the load of the past hours can be asked for, and the forecast waits for its verdict."""
     data = ("--json", "--data", str(node.data))
-    code, out, err = await console("alert", "list", *data)
+    code, out, err = await elf("alert", "list", *data)
     assert code == 0, err
     assert ("overload_forecast", "CC01") in {(row["cause"], row["target"]) for row in json.loads(out)}
     busy = "SELECT count(DISTINCT hour) AS hours, sum(done) AS done FROM load_hours WHERE unit = 'CC01'"
-    code, out, err = await console("sql", busy, *data)
+    code, out, err = await elf("sql", busy, *data)
     assert code == 0, err
     (row,) = json.loads(out)
     assert row["hours"] >= (DAYS - 1) * 20
     assert row["done"] > 1000
-    code, out, err = await console("sql", "SELECT verdict, alert FROM forecasts WHERE target = 'CC01'", *data)
+    code, out, err = await elf("sql", "SELECT verdict, alert FROM forecasts WHERE target = 'CC01'", *data)
     assert code == 0, err
     assert {row["verdict"] for row in json.loads(out)} >= {"missed"}

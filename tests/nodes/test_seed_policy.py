@@ -11,7 +11,8 @@ import pytest
 
 from events.decisions import AssignTask, ClearAlert, Decided, MarkAgent, ProposeMove, RaiseAlert
 from events.tasks import TaskDied, TaskFinished, TaskSubmitted
-from tests.nodes.test_agents import console, submit
+from tests.archive.folder import elf
+from tests.nodes.test_agents import submit
 from tests.real_agent import RealAgent, agents
 from tests.real_node import RealNode, real_node
 
@@ -70,7 +71,7 @@ class Scene:
 
     async def rows(self) -> dict[str, dict[str, Any]]:
         """Return what `elf agent list` says."""
-        code, out, err = await console("agent", "list", "--json", *self.data)
+        code, out, err = await elf("agent", "list", "--json", *self.data)
         assert code == 0, err
         return {row["name"]: row for row in json.loads(out)}
 
@@ -113,14 +114,14 @@ async def test_the_printed_algorithm_from_the_first_score_to_the_last_message(tm
             await a_lost_agent(scene)
             await failures(scene)
         assert await node.stop() == 0
-        code, out, err = await console("replay", *scene.data)
+        code, out, err = await elf("replay", *scene.data)
         assert code == 0, out + err
         assert "0 differences" in out
 
 
 async def scores_and_capacities(scene: Scene) -> None:
     """A new agent has 50 points and a capacity of 50; a task goes to the least load whose capacity exceeds it."""
-    code, out, err = await console("agent", "list", *scene.data, "--lang", "en")
+    code, out, err = await elf("agent", "list", *scene.data, "--lang", "en")
     assert code == 0, err
     for name in NAMES:
         line = next(line.split() for line in out.splitlines() if line.startswith(name))
@@ -139,7 +140,7 @@ async def scores_and_capacities(scene: Scene) -> None:
         "CC02": (70.0, 30.0),
         "CC03": (60.0, 40.0),
     }
-    code, out, err = await console("why", "t4", *scene.data)
+    code, out, err = await elf("why", "t4", *scene.data)
     assert "t4 to CC01: nobody else may take it" in out, err
 
 
@@ -157,14 +158,14 @@ async def overload_and_moves(scene: Scene) -> str:
     assert f"above 70; {moving(move)} would be better off with CC03" in move.text
 
     async def shown() -> list[str]:
-        code, out, err = await console("plan", "--json", *scene.data)
+        code, out, err = await elf("plan", "--json", *scene.data)
         assert code == 0, err
         return [row["id"] for row in json.loads(out) if row["text"] == move.text]
 
     found = await shown()
     while not found:
         found = await shown()
-    code, _, err = await console("approve", found[0], "--reason", "it has room", *scene.data)
+    code, _, err = await elf("approve", found[0], "--reason", "it has room", *scene.data)
     assert code == 0, err
     # What was approved is decided anew: of two equal tasks the younger one goes.
     task = moving((await node.saw(Decided, rule="redistribute", target="CC01", mode="act"))[1])

@@ -13,7 +13,7 @@ from events.agents import PhaseEntered
 from events.decisions import AssignTask, Decided, MarkAgent
 from events.outcomes import EffectVerified
 from events.tasks import TaskFinished
-from tests.nodes.test_agents import console
+from tests.archive.folder import elf
 from tests.real_agent import RealAgent, agents
 from tests.real_node import ROOT, RealNode, real_node
 
@@ -63,7 +63,7 @@ class Work:
             named.append({**line, "id": f"t{self.count}"})
         file = self.node.folder / "submitted.jsonl"
         file.write_text("".join(json.dumps(line) + "\n" for line in named))
-        code, _, err = await console("submit", "--file", str(file), "--data", str(self.node.data))
+        code, _, err = await elf("submit", "--file", str(file), "--data", str(self.node.data))
         assert code == 0, err
         for line in named:
             await self.node.saw(TaskFinished, task=line["id"])
@@ -86,7 +86,7 @@ class Work:
 
 async def rows(node: RealNode) -> dict[str, dict[str, Any]]:
     """Return what `elf agent list` says of each agent."""
-    code, out, err = await console("agent", "list", "--json", "--data", str(node.data))
+    code, out, err = await elf("agent", "list", "--json", "--data", str(node.data))
     assert code == 0, err
     return {row["name"]: row for row in json.loads(out)}
 
@@ -104,12 +104,13 @@ async def test_the_two_tables_of_the_example_hold_in_a_running_node(tmp_path: Pa
                 await together(work)
                 await lost_and_recovered(work, second)
         assert await node.stop() == 0
-        code, out, err = await console("replay", "--data", str(node.data))
+        code, out, err = await elf("replay", "--data", str(node.data))
         assert code == 0, out + err
 
 
 async def alone(work: Work) -> None:
     """Two never came: the first in the order of last resort does their work, and the log says so."""
+    await work.node.status()  # agents have come when the log says so; the page is asked for that much of it
     listed = await rows(work.node)
     assert {name: row["state"] for name, row in listed.items()} == {
         "CC01": "alive",
@@ -134,7 +135,7 @@ async def alone(work: Work) -> None:
         "backup low": "AUTO pull_best",
         "report low": "AUTO pull_best",
     }
-    code, out, err = await console("why", "t4", "--data", str(work.node.data))
+    code, out, err = await elf("why", "t4", "--data", str(work.node.data))
     assert code == 0, err
     assert "t4 to CC01: nobody else may take it" in out
 

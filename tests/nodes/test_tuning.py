@@ -10,7 +10,8 @@ from events.decisions import AdoptDistribution, AssignTask, Decided
 from events.outcomes import EffectVerified
 from events.settings import SettingsAdopted
 from events.tasks import TaskFinished, TaskSubmitted
-from tests.nodes.test_agents import console, forest, submit
+from tests.archive.folder import elf
+from tests.nodes.test_agents import forest, submit
 from tests.real_agent import RealAgent, agents
 from tests.real_node import RealNode, real_node
 
@@ -61,10 +62,10 @@ async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story
             await node.wait(lambda _: len(node.all(TaskFinished)) >= 18, 120, "the sizes of both kinds")
             words = ("--policy", "pull_best", "--set", "weight=0", "--share", "0.5", "--least", "25")
             data = ("--data", str(node.data))
-            refused = await console("tune", *words, *data)
+            refused = await elf("tune", *words, *data)
             assert refused[0] == 5
             assert "expected at least 200 tasks that agents ended, got 18" in refused[2]
-            code, out, err = await console(
+            code, out, err = await elf(
                 "tune", *words, "--trial-s", "600", "--anyway", "--apply", "--json", *data
             )
             assert code == 0, err
@@ -80,11 +81,11 @@ async def test_a_harmful_setting_is_taken_back_by_itself_and_why_tells_the_story
             assert not in_force(node)[-1][3]
             story = in_force(node)
             _check_groups(node)
-        code, told, err = await console("why", "distribution", *data)
+        code, told, err = await elf("why", "distribution", *data)
         assert code == 0, err
-    code, out, err = await console("replay", "--elf", "balance", *data)
+    code, out, err = await elf("replay", "--elf", "balance", *data)
     assert code == 0, out + err
-    code, out, err = await console("replay", "--elf", "wisdom", *data)
+    code, out, err = await elf("replay", "--elf", "wisdom", *data)
     assert code == 0, out + err
     assert [(origin, tried) for origin, _, _, tried in story] == [
         ("file", False), ("tuning", True), ("tuning", False),
@@ -112,7 +113,7 @@ async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_
 ) -> None:
     async with real_node(tmp_path, forest("A")) as node:
         words = ("--policy", "pull_best", "--set", "weight=0.5", "--anyway", "--apply")
-        code, _, err = await console("tune", *words, "--data", str(node.data))
+        code, _, err = await elf("tune", *words, "--data", str(node.data))
         assert code == 0, err
         await node.wait(lambda _: in_force(node)[-1][3], 60, "the trial")
         tried: tuple[str, str, dict[str, float], bool] = ("tuning", "pull_best", {}, True)
@@ -129,7 +130,7 @@ async def test_what_was_adopted_outlives_a_changed_file_and_a_new_start_until_a_
         await node.wait(
             lambda _: len(in_force(node)) > before + 1 and in_force(node)[-1] == tried, 60, "both"
         )
-        code, _, err = await console("tune", "--withdraw", "--data", str(node.data))
+        code, _, err = await elf("tune", "--withdraw", "--data", str(node.data))
         assert code == 0, err
         await node.wait(
             lambda _: in_force(node)[-1] == ("operator", "pull_fair", {}, False), 60, "the file's policy"

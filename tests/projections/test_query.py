@@ -13,9 +13,9 @@ from projections.warehouse import Warehouse
 from tests.projections.scenes import everything, stored
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    with stored(tmp_path / "w.duckdb", everything().events) as warehouse:
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    with stored(tmp_path_factory.mktemp("query") / "w.duckdb", everything().events) as warehouse:
         yield warehouse
 
 
@@ -232,7 +232,8 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         cursor.close()
 
 
-def test_closing_the_warehouse_ends_a_query(warehouse: Warehouse) -> None:
+def test_closing_the_warehouse_ends_a_query(tmp_path: Path) -> None:
+    warehouse = stored(tmp_path / "w.duckdb", everything().events)
     begun = threading.Event()
     ended: list[str] = []
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -27,9 +28,8 @@ from events.tasks import (
     TaskStarted,
     TaskSubmitted,
 )
-from projections.warehouse import Warehouse
 from tests.projections.conftest import Ask, Tell
-from tests.projections.scenes import START, Scene, asked
+from tests.projections.scenes import START, Scene, asked, stored
 
 
 def task_row(ask: Ask, id: str) -> tuple[Any, ...]:
@@ -308,8 +308,7 @@ def test_views_agree_with_a_fold_of_any_log(moves: list[tuple[str, int, int]]) -
 
 def told_by_views(events: Sequence[Recorded]) -> dict[str, tuple[str, int]]:
     """Return state and attempts of each task as the view has them."""
-    with Warehouse.open(Path(":memory:")) as warehouse:
-        warehouse.add(events)
+    with TemporaryDirectory() as folder, stored(Path(folder) / "w.duckdb", events) as warehouse:
         rows = asked(warehouse)("SELECT id, state, attempts FROM tasks")
     return {row["id"]: (row["state"], row["attempts"]) for row in rows}
 
