@@ -154,6 +154,14 @@ class Feed:
         while any(item.joined and item.sent - item.taken > _LAG for item in self._subscriptions.values()):
             await asyncio.sleep(0.005)
 
+    async def told(self, name: str, position: int, unless: Callable[[], bool]) -> None:
+        """Wait until an actor has taken everything up to a position, or until `unless`."""
+        while not unless():
+            found = self._subscriptions.get(name)
+            if found and found.taken >= position:
+                return
+            await asyncio.sleep(0.002)
+
     def slowest(self) -> int:
         """Return how far everybody has been sent: below it nobody reads the stream any more."""
         return min((item.sent for item in self._subscriptions.values()), default=0)

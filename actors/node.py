@@ -149,6 +149,9 @@ class Node:
         self._rotation.start()
         self._web.start()
         self._pulse.start()
+        # Whoever asks a node that says it is there finds its queues and workers on the page.
+        known = self._feed.told("roster", self._settled, lambda: bool(self._ending or self._fatal))
+        self._bus.wait(lambda: known, _START_S)
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:
@@ -205,10 +208,8 @@ class Node:
             written.set()
 
         self._journal.last_word(NodeStopped(node=self._name, reason=self._ending), done)
-        written.wait(8.0)
-        deadline = time.monotonic() + 5.0
-        while self._feed.position < position[0] and time.monotonic() < deadline:
-            time.sleep(0.002)
+        if written.wait(8.0) and position[0]:
+            self._bus.wait(lambda: self._feed.beyond(position[0] - 1, 5.0), 8.0)
 
     def _cut(self, unit: str, part: Rotated) -> None:
         self._journal.write(
@@ -272,8 +273,7 @@ class Node:
 
     async def _lead(self) -> int:
         """Take the lease by compare-and-set; in the same batch say who leads and with which settings."""
-        last = await self._bus.log.last(LEASE)
-        previous = last.position if last else 0
+        previous = last.position if (last := await self._bus.log.last(LEASE)) else 0
         settings = self._settings()
         lease = self._journal.envelope(LeaseTaken(holder=self._name, previous=previous))
         started = self._journal.envelope(
@@ -292,6 +292,7 @@ class Node:
         receipt = await self._bus.recorder.append(
             [entry(lease, Expect(LEASE, previous)), entry(started), entry(adopted)]
         )
+        self._settled = receipt.positions[-1]
         return receipt.positions[0]
 
     def _settings(self) -> Settings:

@@ -150,7 +150,9 @@ class SimReader:
 
     server: Server
 
-    def __init__(self, connection: Any, stream: str, after: int, filter: str = "log.>") -> None:
+    def __init__(
+        self, connection: Any, stream: str, after: int, filter: str = "log.>", credit: int = 2000
+    ) -> None:
         self.after = after
         self._news = asyncio.Event()
         self._awake = False
