@@ -340,10 +340,8 @@ def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.D
         "preserve_insertion_order": False,
         "memory_limit": memory,
         "threads": threads,
-        # What is freed goes back to the machine though nobody asks for more. Rows that are not in the file
-        # yet take twice their bytes in memory, and every checkpoint writes a table's last group of rows anew.
+        # What is freed goes back to the machine though nobody asks for more.
         "allocator_background_threads": True,
-        "checkpoint_threshold": "8MB",
         # Most tables are small, and no column takes less than a block.
         "default_block_size": 65_536,
     }
