@@ -24,6 +24,7 @@ QUESTIONS = (
     "SELECT type, count(*), avg(octet_length(data)) FROM log GROUP BY type ORDER BY 2 DESC",
     "SELECT position, id, type, entity FROM log ORDER BY id LIMIT 5000",
 )
+QUIET_S = 20.0
 GOALS = {"node": "<= 110 MiB", "keeper": "<= 15 MiB", "runner simple_task": "<= 45 MiB"}
 
 
@@ -101,7 +102,9 @@ def main() -> None:
         weigh(node, f"idle for {options.idle:g} s", report, all_of_them=True)
         rate = asyncio.run(work(node, options.tasks))
         time.sleep(2.0)
-        weigh(node, f"after {options.tasks:,} tasks", report, all_of_them=False)
+        weigh(node, f"2 s after {options.tasks:,} tasks", report, all_of_them=False)
+        time.sleep(QUIET_S)
+        weigh(node, f"{QUIET_S:g} s later", report, all_of_them=False)
         report.row("real tasks submitted and done meanwhile, one runner", rate, "/s")
         ends = node.ask("sql", sql="SELECT count(*) FROM log WHERE type = 'task_finished'")["rows"][0][0]
         assert ends == options.tasks, f"expected {options.tasks} finished tasks, got {ends}"
@@ -109,6 +112,8 @@ def main() -> None:
             answer = node.ask("sql", sql=question)
             assert answer["ok"], answer
         weigh(node, "after questions in SQL", report, all_of_them=False)
+        time.sleep(QUIET_S)
+        weigh(node, f"{QUIET_S:g} s after them", report, all_of_them=False)
 
 
 if __name__ == "__main__":
