@@ -51,6 +51,7 @@ if len(sys.argv) > 2:
         ahead = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
     machine = actors.clock._wall
     actors.clock._wall = lambda: machine() + struct.unpack("q", ahead)[0]
+faulthandler.enable()
 faulthandler.dump_traceback_later(15)
 from actors.config_errors import ConfigErrors
 from actors.ground import GroundError
@@ -109,6 +110,8 @@ class RealNode:
         self.process = await self.spawn()
         assert self.process.stdout
         line = await asyncio.wait_for(self.process.stdout.readline(), seconds)
+        if not line:
+            raise AssertionError(f"the node ended with {await self.process.wait()}: {self.words()}")
         assert line.startswith(b"READY"), f"the node said {line!r}: {self.words()}"
 
     async def spawn(self) -> asyncio.subprocess.Process:
