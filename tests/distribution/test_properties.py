@@ -127,7 +127,9 @@ class Story:
         assert not (self.dispatch.agents.frozen and pick.rule == "reassign")
         if pick.reason not in ("fallback", "high_of_failed"):
             assert self.may(agent.settings, task)
-            if pick.agent == task.avoid and self.policy.name != "seed":
+            # Who holds a task and does not claim it is kept from it now; who let it lie before that, no longer.
+            avoid = task.agent if pick.reason == "unclaimed" else task.avoid
+            if pick.agent == avoid and self.policy.name != "seed":
                 assert not [other for other in self.there(task) if other.name != pick.agent]
 
     def may(self, settings: AgentSettings, task: Task) -> bool:
