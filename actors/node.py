@@ -30,9 +30,10 @@ from actors.inspection import prove_state, prove_store, prove_stream
 from actors.journal import Journal
 from actors.log_lines import log_as
 from actors.log_parts import Rotated
-from actors.nats_server import ensure_queue, ensure_stream, limit_stream
+from actors.nats_server import ensure_stream, limit_stream
 from actors.process import boot_id
 from actors.pulse import EVERY_S, Pulse
+from actors.queue_keeper import ensure_queues
 from actors.room import Room, spare_of
 from actors.rotation import Rotation
 from actors.runtime import Down
@@ -41,6 +42,7 @@ from actors.service_api import ServiceApi
 from actors.service_manager import ServiceManager
 from actors.snapshots import Snapshots
 from actors.standby import Standby
+from actors.struct_types import settle_types
 from actors.supervisor import Supervisor
 from actors.upkeep import Upkeep
 from actors.version import version
@@ -79,6 +81,7 @@ class Node:
 
     def run(self, ready: Callable[[str, str], None] = lambda *_: None) -> int:
         """Start, lead until SIGTERM or SIGINT, end in order. 0 in order, 1 after a failure."""
+        settle_types()
         self._segments = Segments(self._data)
         self._proven = 0
         self._manager.patience(_START_S)
@@ -262,14 +265,7 @@ class Node:
         await self._ensure_queues()
 
     async def _ensure_queues(self) -> None:
-        for queue in self._forest.queues:
-            if queue.serve == "pull":
-                slots = sum(
-                    worker.max * worker.concurrency * worker.batch
-                    for worker in self._forest.workers
-                    if worker.queue == queue.name
-                )
-                await ensure_queue(self._bus.connection, queue.name, 2 * max(slots, 512))
+        await ensure_queues(self._bus.connection, self._forest)
 
     async def _lead(self) -> int:
         """Take the lease by compare-and-set; in the same batch say who leads and with which settings."""

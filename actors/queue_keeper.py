@@ -63,6 +63,13 @@ class QueueKeeper:
         return max(1, int(answer["rows"][0][0]))
 
 
+async def ensure_queues(connection: Connection, forest: Forest) -> None:
+    """Create or update the consumers of all queues that workers pull from."""
+    for queue in forest.queues:
+        if queue.serve == "pull":
+            await ensure_queue(connection, queue.name, slots_of(forest, queue.name))
+
+
 def slots_of(forest: Forest, queue: str) -> int:
     """Return how many tasks of a queue its runners may hold at once."""
     slots = sum(w.max * w.concurrency * w.batch for w in forest.workers if w.queue == queue)
