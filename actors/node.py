@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,9 @@ class Node:
             if isinstance(problem, LogDamaged):
                 self._ground.leave()
             raise
-        ready(self._ground.server.url, self._web.address())
-        self._manager.ready()
+        if not self._fatal:
+            ready(self._ground.server.url, self._web.address())
+            self._manager.ready()
         self._serve()
         return self._end()
 
@@ -212,7 +214,8 @@ class Node:
 
         self._journal.last_word(NodeStopped(node=self._name, reason=self._ending), done)
         if written.wait(8.0) and position[0]:
-            self._bus.wait(lambda: self._feed.beyond(position[0] - 1, 5.0), 8.0)
+            with suppress(TimeoutError):  # a bus that hangs must not keep server and keeper from being ended
+                self._bus.wait(lambda: self._feed.beyond(position[0] - 1, 5.0), 8.0)
 
     def _cut(self, unit: str, part: Rotated) -> None:
         self._journal.write(

@@ -106,7 +106,7 @@ def _tame(value: object) -> object:
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, int) and not isinstance(value, bool):
-        return max(-LARGEST, min(LARGEST, value))
+        return max(-LARGEST - 1, min(LARGEST, value))
     if isinstance(value, list):
         return [_tame(item) for item in value]
     return value

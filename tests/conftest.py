@@ -23,3 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files; within a file nothing changes."""
     folders = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: folders.get(item.path.parent.name, len(LONG)))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Note how it ended for `.ci/run`: of a run that was cut short nobody knows what else would have failed."""
+    cache = getattr(session.config, "cache", None)
+    if cache and not hasattr(session.config, "workerinput"):
+        cache.set("forest/ended", int(exitstatus))

@@ -7,6 +7,9 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
+import tests.real_node
 from actors.connection import connect, read_credentials
 from actors.jetstream import JetStreamLog
 from actors.keeper_client import Keeper
@@ -44,6 +47,45 @@ async def test_sigterm_ends_everything_and_the_last_word_is_in_the_log(tmp_path:
         exits = [at for at, _ in node.all(WorkerExited)]
         assert [stopping < at < stopped for at in exits] == [True, True]
         assert node.all(Decided, rule="crash") == []
+
+
+HANGING_BUS = """
+import actors.feed
+async def beyond(*_):
+    raise TimeoutError
+actors.feed.Feed.beyond = beyond
+"""
+DYING_ROSTER = """
+import actors.feed
+import actors.roster
+class Roster(actors.roster.Roster):
+    def handle(self, message):
+        if isinstance(message, actors.feed.Chunk):
+            raise RuntimeError("dies of every event")
+        return super().handle(message)
+actors.roster.Roster = Roster
+"""
+
+
+async def test_a_bus_that_hangs_at_the_end_keeps_nothing_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tests.real_node, "_PROGRAM", HANGING_BUS + tests.real_node._PROGRAM)
+    async with real_node(tmp_path, SLEEPER) as node:
+        await node.runs("a")
+        assert await node.stop() == 0
+
+
+async def test_a_node_whose_page_dies_at_its_start_never_says_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tests.real_node, "_PROGRAM", DYING_ROSTER + tests.real_node._PROGRAM)
+    node = RealNode(tmp_path, "")
+    try:
+        with pytest.raises(AssertionError, match=r"(?s)the node ended with 1: .*dies of every event"):
+            await node.start()
+    finally:
+        await node.clear()
 
 
 async def test_a_node_that_ends_while_it_starts_its_workers_leaves_none_behind(tmp_path: Path) -> None:

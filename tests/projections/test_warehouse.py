@@ -134,7 +134,7 @@ def test_numbers_and_texts_that_no_column_holds_do_not_stop_it(tmp_path: Path) -
     warehouse = stored(tmp_path / "w.duckdb", scene.events)
     cursor = warehouse.cursor()
     row = cursor.execute("SELECT generation, pid FROM task_event WHERE task = 'x'").fetchone()
-    assert row == (2**63 - 1, -(2**63) + 1)
+    assert row == (2**63 - 1, -(2**63))
     assert cursor.execute("SELECT epoch_us(time) FROM events WHERE id = 'h'").fetchone() == (0,)
     before = contents(warehouse)
     warehouse.rebuild()
@@ -150,7 +150,7 @@ def test_counts_that_32_bits_do_not_hold_are_made_again_as_they_were(tmp_path: P
     scene.raw(
         "log.worker.w1.task.q.x.started.1",
         b'{"id":"m","time":1,"source":"worker.w1","body":{"type":"task_started","task":"x","queue":"q","unit":"w-1",'
-        b'"generation":%d,"pid":-%d,"attempt":1,"nonce":"n"}}' % (more, more + 1),
+        b'"generation":%d,"pid":-%d,"attempt":-%d,"nonce":"n"}}' % (more, more + 1, 2**63),
     )
     warehouse = stored(tmp_path / "w.duckdb", scene.events)
     before = contents(warehouse)
