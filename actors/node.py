@@ -156,7 +156,8 @@ class Node:
         self._pulse.start()
         # Whoever asks a node that says it is there finds its queues and workers on the page.
         known = self._feed.told("roster", self._settled, lambda: bool(self._ending or self._fatal))
-        self._bus.wait(lambda: known, _START_S)
+        with suppress(TimeoutError):
+            self._bus.wait(lambda: known, _START_S)
 
     def _serve(self) -> None:
         while not self._ending and not self._fatal:

@@ -74,7 +74,7 @@ class HealingElf:
     """
 
     name = "healing"
-    version = "3"
+    version = "4"
     state_type = HealingState
     triggers: tuple[type[Event], ...] = (
         Sampled,
