@@ -93,6 +93,7 @@ class _Teller:
             lines += [self._effect_line(row) for row in self._query(_EFFECTS_ABOUT, [unit["id"]])]
         for target in {id, *(unit["id"] for unit in units), *(unit["pool"] or id for unit in units)}:
             lines += [self._intent_line(row) for row in self._query(_INTENTS, [target])]
+            lines += [self._scale_line(row) for row in self._query(_SCALES, [target])]
         if own:
             title = self._title("worker", own[0])
         else:
@@ -230,6 +231,13 @@ class _Teller:
         again = self.say("again") if row["restart"] else ""
         return self.line(row, "intent", again=again, reason=f": {row['reason']}" if row["reason"] else "")
 
+    def _scale_line(self, row: dict[str, Any]) -> Line:
+        it = _read(row["body"])
+        phrase = "scaled" if it["count"] >= 0 else "scaled_auto"
+        return self.line(
+            row, phrase, count=it["count"], reason=f": {it['reason']}" if it.get("reason") else ""
+        )
+
     def _last(self, lines: list[Line]) -> list[Line]:
         left_out = len(lines) - LINES
         if left_out <= 0:
@@ -328,6 +336,10 @@ ORDER BY e.position
 _INTENTS = (
     "SELECT position AS seq, time, source, target, intent, restart, reason FROM intent WHERE target = ?"
 )
+_SCALES = """
+SELECT seq, epoch_us(time) AS time, source, json_extract_string(body, '$.pool') AS target, body FROM events
+WHERE type = 'scale_set' AND target = ?
+"""
 _DECISION = """
 SELECT d.seq, epoch_us(d.time) AS time, d.elf, d.kind, d.target, d.choice, d.text, d.policy, d.version,
        d.mode, d.mana_cost, d.trigger, d.epoch, d.stale, v.body

@@ -286,6 +286,9 @@ class Units(Struct):
             return
         if scale.count < 0:
             self.pinned.pop(scale.pool, None)
+            if not scalable(worker):
+                # No policy would ever bring it back to the size that is configured.
+                self.scaled.pop(scale.pool, None)
             return
         self.pinned[scale.pool] = scale.count
         self._want(scale.pool, worker.names[: scale.count], settings)
@@ -327,6 +330,11 @@ def launch_of(settings: Settings, pool: str) -> str:
     """Return the launch digest of a pool in force."""
     worker = worker_of(settings, pool)
     return worker.launch if worker else ""
+
+
+def scalable(worker: WorkerSettings) -> bool:
+    """Tell whether a pool has a range to be scaled in."""
+    return bool(worker.queue) and len(worker.names) > len(worker.units)
 
 
 def worker_of(settings: Settings, pool: str) -> WorkerSettings | None:

@@ -11,12 +11,12 @@ from typing import Any
 from msgspec import Struct
 
 from actors.elves import Draft, View
-from actors.elves.pools import START_COST, STOP_COST, PoolsState, load_of, scalable
+from actors.elves.pools import START_COST, STOP_COST, PoolsState, load_of
 from actors.elves.scaling import computes, enlist, is_full, retire, started
 from events.decisions import ScalePool
 from events.observations import UnitSample
 from events.settings import Limits, WorkerSettings
-from projections.units import SECOND
+from projections.units import SECOND, scalable
 
 _TIMES = 2.0
 _GAIN_S = 10.0

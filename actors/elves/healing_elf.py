@@ -259,10 +259,12 @@ class HealingElf:
         steady = unit.alive and lived >= view.settings.limits.steady_s * SECOND
         if view.alerts.find("crash_loop", unit.name) and (steady or not wanted(unit, state.units, view)):
             action = ClearAlert(cause="crash_loop")
-            yield _draft("quarantine", unit, action, "steady", "stays alive again", facts)
+            why, text = ("steady", "stays alive again") if steady else ("unwanted", "is not to run any more")
+            yield _draft("quarantine", unit, action, why, text, facts)
         running = unit.sample is not None and unit.sample.status not in ("T", "t", "?")
         if view.alerts.find("stopped_again", unit.name) and (running or not unit.alive):
-            yield _draft("stopped", unit, ClearAlert(cause="stopped_again"), "running", "runs again", facts)
+            why, text = ("running", "runs again") if unit.alive else ("ended", "is not there any more")
+            yield _draft("stopped", unit, ClearAlert(cause="stopped_again"), why, text, facts)
 
 
 def _draft(

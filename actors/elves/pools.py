@@ -27,7 +27,7 @@ from events.zones import Zone, offset_at
 from projections.custody import Custody
 from projections.pace import Paces
 from projections.queues import Queues
-from projections.units import SECOND, Units, worker_of
+from projections.units import SECOND, Units, scalable, worker_of
 
 START_COST = 4
 STOP_COST = 2
@@ -89,11 +89,6 @@ def _wish(state: PoolsState, view: View) -> None:
                 pool = state.pools[worker.name] = Pool()
             wish = desired(load_of(worker, state, view), worker, limits)
             pool.note(Wish(now, wish), int(limits.scale_down_s * SECOND))
-
-
-def scalable(worker: WorkerSettings) -> bool:
-    """Tell whether a pool has a range to be scaled in."""
-    return bool(worker.queue) and len(worker.names) > len(worker.units)
 
 
 def load_of(worker: WorkerSettings, state: PoolsState, view: View) -> Load:

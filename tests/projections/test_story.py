@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from events.decisions import Candidate, RestartUnit
-from events.observations import WorkerExited
-from events.outcomes import EffectVerified
+from events.observations import ScaleSet, WorkerExited
+from events.outcomes import EffectVerified, WorkerStartOrdered
 from projections.phrases import LANGUAGES
 from projections.query import run
 from projections.story import LINES, Query, Story, story
@@ -129,6 +129,29 @@ def test_a_unit_and_its_pool(ask: Query) -> None:
     assert (pool.kind, pool.title) == ("worker", "Workers of w: 2 unit(s), 1 task(s) done, 2 error(s)")
     assert set(lines) < set(texts(pool))
     assert texts(pool)[-1] == "22 operator.ann wants w-2: stop: maintenance"
+
+
+def test_a_pool_tells_who_set_its_size(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.say(WorkerStartOrdered(unit="w-1", pool="w", generation=1, nonce="n"), "node.n1")
+    scene.say(ScaleSet(pool="w", count=0, reason="night"), "operator.ann")
+    scene.say(ScaleSet(pool="w", count=-1), "operator.ann")
+    scene.say(ScaleSet(pool="other", count=3), "operator.ann")
+    with stored(tmp_path / "w.duckdb", scene.events) as warehouse:
+        told = [
+            texts(story(asked(warehouse), name, tongue))[1:]
+            for name in ("w", "w-1")
+            for tongue in ("en", "ja")
+        ]
+    assert (
+        told[0]
+        == told[2]
+        == [
+            "2 operator.ann wants 0 process(es) of w: night",
+            "3 operator.ann leaves the number of processes of w to the forest",
+        ]
+    )
+    assert told[1][0] == "2 operator.ann の指示:w を 0 プロセスに: night"
 
 
 def test_a_long_life_is_cut_at_its_beginning(tmp_path: Path) -> None:
