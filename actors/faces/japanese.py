@@ -11,8 +11,12 @@ from functools import cache
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("ja.txt")
-_PLACE = re.compile(r"(?P<place>(?:\S+: )*)(?P<rest>.*)", re.DOTALL)
+# What stands before "expected" is a place whatever it looks like: "my forest.toml:3: name: ", "the task: ".
+_PLACE = re.compile(r"(?P<place>[^;]*?: (?=expected )|(?:\S+: )*)(?P<rest>.*)", re.DOTALL)
 _EXPECTED = re.compile(r"expected (?P<expected>.+?)(?:, got:? (?P<got>.+))?", re.DOTALL)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"", re.DOTALL)
+# A pattern with less of its own ("{name} in {path}") fits anybody's sentence: it is for values of single words.
+_LOOSE = 9
 _FIELD = re.compile(r"\\\{(\w+)\\\}")
 
 
@@ -41,30 +45,33 @@ def japanese(text: str) -> str:
 def _line(line: str) -> str:
     labels = {"expected": "期待: ", "got": "実際: ", "try": "対処: ", "said": ""}
     place, told = "", ""
+    known, _ = _catalogue()
     for kind, part in parts(line):
         if kind == "place":
-            place = part
+            place = known.get(part[:-2], part[:-2]) + ": "
             continue
-        words = _part(part)
+        words = _part(part, kind in ("expected", "got"))
         # A clause that nobody knows may be the rest of a value that holds a semicolon.
         between = "; " if kind == "said" and words == part else " / "
         told += (between if told else "") + labels[kind] + words
     return place + told
 
 
-def _part(part: str) -> str:
+def _part(part: str, value: bool) -> str:
     known, patterns = _catalogue()
     if part in known:
         return known[part]
-    for pattern, words in patterns:
-        if found := pattern.fullmatch(part):
+    if _QUOTED.fullmatch(part):
+        return part
+    for pattern, words, loose in patterns:
+        if (value or not loose) and (found := pattern.fullmatch(part)):
             return words(found.groupdict())
     return part
 
 
 @cache
 def _catalogue() -> tuple[
-    Mapping[str, str], list[tuple[re.Pattern[str], Callable[[Mapping[str, str]], str]]]
+    Mapping[str, str], list[tuple[re.Pattern[str], Callable[[Mapping[str, str]], str], bool]]
 ]:
     """Return parts without fields, and patterns of those with fields, the most particular first."""
     known: dict[str, str] = {}
@@ -74,8 +81,20 @@ def _catalogue() -> tuple[
             patterns.append((english, translated))
         else:
             known[english] = translated
-    patterns.sort(key=lambda pair: -len(re.sub(r"\{\w+\}", "", pair[0])))
-    return known, [(_pattern(english), _filler(translated)) for english, translated in patterns]
+    patterns.sort(key=lambda pair: -_own(pair[0]))
+    return known, [
+        (_pattern(english, _is_loose(english)), _filler(translated), _is_loose(english))
+        for english, translated in patterns
+    ]
+
+
+def _is_loose(english: str) -> bool:
+    return english.startswith("{") and english.count("{") > 1 and _own(english) < _LOOSE
+
+
+def _own(english: str) -> int:
+    """Return how many letters of a pattern are its own."""
+    return len(re.sub(r"\{\w+\}", "", english))
 
 
 def catalogue() -> list[tuple[str, str]]:
@@ -89,8 +108,10 @@ def pairs(path: Path) -> list[tuple[str, str]]:
     return [(pair[0], pair[1]) for line in lines if "\t" in line and len(pair := line.split("\t")) == 2]
 
 
-def _pattern(english: str) -> re.Pattern[str]:
-    return re.compile(_FIELD.sub(r"(?P<\1>.+?)", re.escape(english)), re.DOTALL)
+def _pattern(english: str, words: bool = False) -> re.Pattern[str]:
+    """Make a pattern of a part with fields; with `words` each of them is a single word."""
+    field = r"(?P<\1>\\S+?)" if words else r"(?P<\1>.+?)"
+    return re.compile(_FIELD.sub(field, re.escape(english)), re.DOTALL)
 
 
 def _filler(translated: str) -> Callable[[Mapping[str, str]], str]:

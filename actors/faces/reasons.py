@@ -19,7 +19,14 @@ _FILE = Path(__file__).with_name("ja_log.txt")
 # What is told of several: reasons behind their counts, workers one after the other.
 _BETWEEN = re.compile(r"(; |, (?=\d+ ))")
 _LONGEST = 2000
-_OURS = ("expected ", "the runner ", "the agent's program ", "exit code ", "signal ")
+_OURS = (
+    "expected ",
+    "the handler's process ",
+    "the runner ",
+    "the agent's program ",
+    "exit code ",
+    "signal ",
+)
 _TEXTS = frozenset({"text", "detail", "outcome_detail", "claim", "gain", "risk", "rollback", "why_not"})
 # Facts as they were recorded.
 _RAW = frozenset({"inputs", "action", "change", "payload", "result"})

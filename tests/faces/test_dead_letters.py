@@ -18,7 +18,8 @@ def test_from_a_death_to_its_end(
         until(lambda: len(elf("dlq", "list", "--json").json) == 3, "three dead letters")
         assert [row["id"] for row in elf("dlq", "list", "--json", "-n", "2").json] == ["c", "b"]
         assert elf("dlq", "list", "--json", "--queue", "slow").json == []
-        assert elf("dlq", "list", "--queue", "slow").out == "no dead letters in queue slow\n"
+        assert elf("dlq", "list", "--queue", "slow").out == "no dead letters: slow\n"
+        assert elf("dlq", "list", "--lang", "ja", "--queue", "slow").out == "デッドレターはありません: slow\n"
         assert "exit code 1: summing" in elf("dlq", "list").out
         told = elf("dlq", "list", "--lang", "ja").out
         assert told.startswith("タスク")

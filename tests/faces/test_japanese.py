@@ -59,6 +59,35 @@ def test_every_line_of_the_catalogue_has_the_same_fields_and_stands_once() -> No
             "expected a task of this forest, got 'a; b'; try elf tasks",
             "期待: この森のタスク / 実際: 'a; b' / 対処: elf tasks",
         ),
+        (
+            "the task: expected a queue of this forest, got 'nope'; try one of: a, b",
+            "投入するタスク: 期待: この森のキュー / 実際: 'nope' / 対処: 次のいずれか: a, b",
+        ),
+        (
+            "expected a worker of this forest, got 'a of b'; try elf status --json in a script",
+            "期待: この森のワーカー / 実際: 'a of b' / 対処: elf status --json in a script",
+        ),
+        (
+            'my f.toml:9: workers[2].after[0]: expected another worker of this file, got "z"; try one of a, c',
+            'my f.toml:9: workers[2].after[0]: 期待: このファイルの別のワーカー / 実際: "z" / 対処: a, c のいずれか',
+        ),
+        (
+            "expected an end within 4 s, got none; it hangs in handle (/x/h.py:6)",
+            "期待: 4 秒以内の終了 / 実際: なし / handle (/x/h.py:6) で停止中",
+        ),
+        (
+            "expected a result that JSON can say, got Object of type set is not JSON serializable",
+            "期待: JSON で表せる結果 / 実際: Object of type set is not JSON serializable",
+        ),
+        (
+            "expected a result of at most 262144 bytes, got 300002; try to write a file and return its path",
+            "期待: 262144 バイト以内の結果 / 実際: 300002 / 対処: ファイルに書き、そのパスを返す",
+        ),
+        # What others say is theirs: no pattern of ours takes it apart.
+        (
+            'Parser Error: syntax error at or near "X" (line 1); Did you mean "select" for "x"?',
+            'Parser Error: syntax error at or near "X" (line 1); Did you mean "select" for "x"?',
+        ),
     ],
 )
 def test_sentences(english: str, told: str) -> None:

@@ -72,7 +72,7 @@ def list_(
         for row in rows
     ]
     if not rows:
-        print("no dead letters" + (f" in queue {queue}" if queue else ""))
+        print(say("no dead letters", tongue) + (f": {queue}" if queue else ""))
         return Exit.FINE
     heads = ["task", "queue", "type", "worker", "attempts", "deaths", "failure", "died", "error"]
     show_table([say(head, tongue) for head in heads], cells, numbers=(4, 5))

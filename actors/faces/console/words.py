@@ -50,6 +50,7 @@ _JA = {
     "alerts": "警告",
     "no workers": "ワーカーはありません",
     "nothing": "該当なし",
+    "no dead letters": "デッドレターはありません",
     "agent": "エージェント名",
     "phase": "段階",
     "load": "負荷",
