@@ -16,7 +16,7 @@ from events.decisions import (
     StartUnit,
     StopUnit,
 )
-from events.observations import IntentSet, LeaseTaken, NodeStopping, ScaleSet, WorkerExited, WorkerReady
+from events.observations import IntentSet, LeaseTaken, NodeStopping, WorkerExited, WorkerReady
 from events.outcomes import WorkerStarted, WorkerStartOrdered
 from events.settings import Limits, QueueSettings, RestartSettings, WorkerSettings
 from events.tasks import TaskFinished
@@ -264,27 +264,6 @@ def test_the_alert_of_a_crash_loop_clears_when_the_unit_is_steady_again() -> Non
     assert story.tick(sample("a", generation=2), s=9).then() == []
     cleared = only(story.tick(s=1).then())
     assert cleared.action == ClearAlert(cause="crash_loop")
-
-
-def test_an_alert_of_a_worker_that_people_stop_does_not_clear_as_if_it_were_well_again() -> None:
-    story = given(restart=RestartSettings(burst=1)).born("a").died("a", s=0.1)
-    story.then()
-    story.say(IntentSet(target="a", intent="stop"), source="operator.cli")
-    cleared = only(story.then())
-    assert (cleared.action, cleared.reason) == (ClearAlert(cause="crash_loop"), "unwanted")
-    assert cleared.text == "a is not to run any more"
-
-
-def test_a_pool_of_a_fixed_size_has_it_again_once_nobody_sets_another() -> None:
-    workers = (WorkerSettings(name="p", queue="q", units=("p-1", "p-2"), names=("p-1", "p-2"), launch="1"),)
-    story = Given(HealingElf(), settings(workers=workers, queues=(QueueSettings(name="q"),)))
-    story.born("p-1", pool="p").born("p-2", pool="p")
-    story.say(ScaleSet(pool="p", count=1), source="operator.cli")
-    stop = only(story.then())
-    assert (stop.target, stop.reason) == ("p-2", "scaled")
-    story.died("p-2", code=0).verify(stop).say(ScaleSet(pool="p", count=-1), source="operator.cli")
-    start = only(story.tick().then())
-    assert (start.target, start.action) == ("p-2", StartUnit(generation=2))
 
 
 def test_a_new_node_refills_no_counter() -> None:

@@ -107,6 +107,9 @@ def test_what_a_handler_raised_stays_in_its_own_words() -> None:
         "ランナー a-1(第 3 世代)が 2 回目の試行で終了: シグナル 9(SIGKILL。メモリ不足か)(タスクの実行中)"
     )
     assert fault("failed to connect: refused", "ja") == "failed to connect: refused"
+    assert fault("the handler's process ended: signal 9 (SIGKILL; out of memory?)", "ja") == (
+        "ハンドラーのプロセスが終了: シグナル 9(SIGKILL。メモリ不足か)"
+    )
     assert fault("expected an end within 5 s, got none", "ja") == "期待: 5 秒以内の終了 / 実際: なし"
 
 
