@@ -27,7 +27,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 HEADER = struct.Struct("!IB")
@@ -100,12 +100,19 @@ def load(name: str) -> Callable[[Any], Any]:
 
 def told(problem: BaseException) -> bytes:
     """Return `Type: text (file:line in function)` as JSON; never the values of variables."""
-    frames = traceback.extract_tb(problem.__traceback__)[1:]
     text = traceback.format_exception_only(type(problem), problem)[-1].strip()
-    where = ""
-    if frames:
-        where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})"
+    where = _where(traceback.extract_tb(problem.__traceback__)[1:])
     return as_text(text[: TEXT_LIMIT - len(where)] + where)
+
+
+def _where(frames: Sequence[traceback.FrameSummary]) -> str:
+    """Return the innermost place in the worker's own folder, else in any file: a library's inside explains little."""
+    machinery = ("<", os.path.dirname(importlib.__file__), __file__)
+    files = [frame for frame in frames if not frame.filename.startswith(machinery)]
+    home = sys.path[0].rstrip(os.sep) + os.sep
+    own = [one for one in files if one.filename.startswith(home) and "site-packages" not in one.filename]
+    shown = (own or files)[-1:]
+    return "".join(f" ({one.filename}:{one.lineno} in {one.name})" for one in shown)
 
 
 def as_text(text: str) -> bytes:

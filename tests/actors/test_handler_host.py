@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -233,3 +234,14 @@ def test_a_module_without_an_ear_is_told_nothing(talks: list[Talk]) -> None:
     talks.append(talk)
     talk.hear()
     assert say(talk, {"do": "prepare"}) == {"ok": True, "told": False}
+
+
+def test_what_a_library_raised_is_placed_in_the_workers_own_folder(talks: list[Talk]) -> None:
+    talk = Talk("plain:parse")
+    talks.append(talk)
+    talk.hear()
+    talk.ask(1, [task("t", "{")])
+    assert re.search(r"^json.decoder.JSONDecodeError: .+ \(\S+/plain.py:\d+ in parse\)$", talk.hear()[1][3])
+    lost = Talk("nowhere:run")
+    talks.append(lost)
+    assert lost.hear()[1][3] == "ModuleNotFoundError: No module named 'nowhere'"

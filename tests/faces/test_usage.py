@@ -126,6 +126,11 @@ def test_lines_come_from_standard_input(elf: Elf, monkeypatch: pytest.MonkeyPatc
         assert elf.no(2, "submit", *words).startswith("standard input:1: expected a JSON object")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(elf: Elf) -> None:
+    Path("tasks.jsonl").write_bytes(b'\xef\xbb\xbf{"queue":"q"}\r\n\xef\xbb\xbf{"queue":"q"}\n')
+    assert elf.no(2, "submit", "--file", "tasks.jsonl").startswith("tasks.jsonl:2: ")
+
+
 def test_no_lines_are_no_tasks(elf: Elf) -> None:
     Path("tasks.jsonl").write_text("\n\n")
     assert (
@@ -149,6 +154,18 @@ def test_the_folder_is_found_where_a_node_has_been(elf: Elf, tmp_path: Path) -> 
     assert f"expected a forest in {tmp_path / 'else'}," in elf.no(
         4, "status", "--data", str(tmp_path / "else")
     )
+
+
+def test_a_configuration_that_somebody_is_at_work_on_still_names_the_folder(elf: Elf) -> None:
+    Path("forest.toml").write_text('\ufeff[node]\n  data = "here"\n')
+    assert "expected a forest in here," in elf.no(4, "status")
+    Path("forest.toml").write_text('[node]\n  data = "here"\nx =\n')
+    assert "expected a forest in here," in elf.no(4, "status")
+    Path("forest.toml").unlink()
+    Path("examples/data").mkdir(parents=True)
+    Path("examples/data/node.json").write_text(json.dumps({}))
+    Path("examples/forest.toml").write_text("x =\n")
+    assert "expected a forest in examples/data," in elf.no(4, "status")
 
 
 def test_the_environment_names_the_folder(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> None:

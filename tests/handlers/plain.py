@@ -1,6 +1,8 @@
-"""Handlers that real runners execute; they import nothing of the product."""
+"""Handlers that real runners execute; they import json
+import nothing of the product."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -162,3 +164,7 @@ async def later(task):
 def double_slowly(task):
     time.sleep(0.004)
     return task["payload"] * 2
+
+
+def parse(task):
+    return json.loads(task["payload"])

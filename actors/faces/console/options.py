@@ -1,6 +1,7 @@
 """Options that many commands share: where the forest is and in which language to answer."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -60,10 +61,16 @@ def _named_by(config: Path) -> Path | None:
     import tomllib
 
     try:
-        node = tomllib.loads(config.read_text()).get("node", {})
-        return config.parent / str(node.get("data", "data"))
-    except (OSError, ValueError, AttributeError):
+        text = config.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
         return None
+    try:
+        named = tomllib.loads(text).get("node", {}).get("data", "data")
+    except (ValueError, AttributeError):
+        # Somebody is at work on it; the node that runs is still where it says.
+        found = re.search(r"""^\s*data\s*=\s*["']([^"']+)["']""", text, re.MULTILINE)
+        named = found[1] if found else "data"
+    return config.parent / str(named)
 
 
 def language(wanted: str | None) -> Language:

@@ -42,6 +42,8 @@ def read_lines(lines: Iterable[bytes], name: str) -> list[tuple[str, TaskLine]]:
     found: list[tuple[str, TaskLine]] = []
     wrong: list[str] = []
     for number, line in enumerate(lines, 1):
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
         if not line.strip():
             continue
         place = f"{name}:{number}"
