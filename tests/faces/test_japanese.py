@@ -64,8 +64,8 @@ def test_every_line_of_the_catalogue_has_the_same_fields_and_stands_once() -> No
             "投入するタスク: 期待: この森のキュー / 実際: 'nope' / 対処: 次のいずれか: a, b",
         ),
         (
-            "expected a worker of this forest, got 'a of b'; try elf status --json in a script",
-            "期待: この森のワーカー / 実際: 'a of b' / 対処: elf status --json in a script",
+            "expected a worker of this forest, got 'a of b'; try elf nonsense in a script",
+            "期待: この森のワーカー / 実際: 'a of b' / 対処: elf nonsense in a script",
         ),
         (
             'my f.toml:9: workers[2].after[0]: expected another worker of this file, got "z"; try one of a, c',

@@ -41,9 +41,8 @@ def read_lines(lines: Iterable[bytes], name: str) -> list[tuple[str, TaskLine]]:
     """Read JSON lines into (place, task), empty lines left out. Raises Failure that names every bad line."""
     found: list[tuple[str, TaskLine]] = []
     wrong: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+    for number, read in enumerate(lines, 1):
+        line = read.removeprefix(b"\xef\xbb\xbf") if number == 1 else read
         if not line.strip():
             continue
         place = f"{name}:{number}"
