@@ -3,12 +3,16 @@
 import re
 
 _AROUND = "[](),;:'\""
+# Of a list of times only those behind a midnight have their date.
+_DAY = re.compile(r"\b\d\d-\d\d (?=\d\d:\d\d\b)")
 _VALUE = re.compile(r"^(-|–|monitor|stepwise|full)$|^[(\"]*/|\d")
 
 
 def shape(line: str) -> list[str]:
     """The words of a line; a path, a phase, whatever has a digit in it, and what stands for none is a value."""
-    return ["#" if _VALUE.search(word) else word for word in line.replace("no data", "-").split()]
+    return [
+        "#" if _VALUE.search(word) else word for word in _DAY.sub("", line).replace("no data", "-").split()
+    ]
 
 
 def matches(shown: str, said: str) -> bool:

@@ -32,6 +32,8 @@ SAID = [
         ("helper  alive  …", "helper  alive  full  0.0", True),
         ("helper  alive  …", "helper  down  full  0.0", False),
         ("the log is whole", "the log is damaged", False),
+        ("next: 11-30 17:00, 17:30, 18:00", "next: 11-30 23:30, 12-01 00:00, 00:30", True),
+        ("next: 11-30 17:00, 17:30, 18:00", "next: 11-30 23:30, 12-01 00:00", False),
     ],
 )
 def test_words_are_compared_and_values_are_not(shown: str, said: str, same: bool) -> None:

@@ -257,6 +257,20 @@ def test_a_policy_that_looks_at_the_clock_is_caught() -> None:
     assert {item.replayed for item in report.divergences if item.cls == "impure"} == {"time.time"}
 
 
+def test_what_somebody_else_s_end_logs_meanwhile_is_no_access(caplog: pytest.LogCaptureFixture) -> None:
+    import logging
+
+    class Interrupted(FlowElf):
+        def decide(self, state: FlowState, view: View) -> list[Draft]:
+            # As a finalizer does that the collector runs just now.
+            logging.getLogger("another").error("a task was destroyed")
+            return list(super().decide(state, view))
+
+    report = replay(busy().source, policies=(Interrupted(), HealingElf()))
+    assert report.divergences == []
+    assert "a task was destroyed" in caplog.text
+
+
 def test_what_a_dying_node_could_not_write_any_more_is_no_divergence() -> None:
     forest = Forest(lag=1000)
     forest.lead(settings())
