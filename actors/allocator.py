@@ -17,7 +17,7 @@ def share_one_arena() -> None:
         mallopt(_ARENA_MAX, 1)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Return to the machine what is free within the heap: the C library does so by itself only at its end."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 _log = logging.getLogger("elf.nats")
@@ -69,6 +70,14 @@ class Connection:
                 future.set_exception(ConnectionResetError("the server that was asked is gone"))
         for call in list(self._again):
             call()
+
+    async def let_go(self, subscription: Subscription, orderly: bool) -> None:
+        """End a subscription; what is on its way is still delivered if `orderly`. The server forgets the rest."""
+        with contextlib.suppress(Exception):
+            if orderly and self.client.is_connected:
+                await asyncio.wait_for(subscription.drain(), 2.0)  # type: ignore[no-untyped-call]
+            else:
+                await subscription.unsubscribe()
 
     async def close(self) -> None:
         """Flush what can be flushed within a second and close; also when the server is gone."""

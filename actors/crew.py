@@ -1,20 +1,18 @@
 """Who works in a node: the actors, in the order they start, and where each one's mail goes."""
 
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pykka
 
 from actors.agent_service import AgentService
 from actors.archivist import Archivist
 from actors.bus import Bus
 from actors.clock import Clock
-from actors.config import Forest, Worker
+from actors.config import Forest
 from actors.custodian import Custodian, LookNow, watched_files
 from actors.ear import Ear
 from actors.elf import ElfActor
@@ -28,10 +26,8 @@ from actors.feed import Feed
 from actors.ground import Ground
 from actors.journal import Journal
 from actors.librarian import Librarian
-from actors.log_parts import fresh
 from actors.mover import Mover
 from actors.nats_server import give_back
-from actors.notify_pipes import make_pipe
 from actors.policies import POLICIES
 from actors.processes import LocalProcesses, Processes
 from actors.projector import Projector
@@ -43,7 +39,7 @@ from actors.settler import Settler
 from actors.snapshots import Snapshots
 from actors.supervisor import ChildSpec
 from actors.trimming import Trimmed, trim
-from actors.units import Launch, launch_of
+from actors.unit_plans import plan_of
 from actors.worker_orders import UnitPlan
 from events.log import Receipt, entry
 from events.observations import DeciderResumed, EvidenceTaken, Quarantined, QueueSample
@@ -360,41 +356,4 @@ class Crew:
         self._bus.spawn(lambda: self._bus.connection.client.publish(subject, data))
 
     def _plan(self, unit: str) -> UnitPlan | None:
-        """How a unit is launched and stopped by the configuration in force; None when it has no such unit."""
-        forest = self._forest()
-        try:
-            worker = forest.worker_of(unit)
-        except LookupError:
-            return None
-        return UnitPlan(
-            unit=unit,
-            pool=worker.name,
-            queue=worker.queue,
-            stop_signal=signal.Signals[f"SIG{worker.stop_signal}"],
-            stop_wait_s=worker.stop_wait_s,
-            launch=self._launch(forest, unit),
-            secret=self._secret(worker),
-        )
-
-    def _launch(self, forest: Forest, unit: str) -> Callable[[int, str], Launch]:
-        def launch(generation: int, marker: str) -> Launch:
-            order = launch_of(
-                forest,
-                unit,
-                generation=generation,
-                marker=marker,
-                data=self._data,
-            )
-            fresh(Path(order.log), forest.node.log_keep)
-            if order.notify:
-                make_pipe(Path(order.notify), forest.worker_of(unit).user)
-            return order
-
-        return launch
-
-    def _secret(self, worker: Worker) -> str | None:
-        """A runner's own credentials, handed to it through a pipe."""
-        if not worker.queue:
-            return None
-        credentials = self._ground.server.credentials[f"worker-{worker.name}"]
-        return msgspec.json.encode(credentials).decode()
+        return plan_of(self._forest(), unit, self._data, self._ground.server.credentials)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import platform
 import shutil
 import signal
 import threading
@@ -29,10 +28,10 @@ from actors.feed import Feed
 from actors.ground import Ground
 from actors.inspection import prove_state, prove_store, prove_stream
 from actors.journal import Journal
+from actors.lead import take_lead
 from actors.log_lines import log_as
 from actors.log_parts import Rotated
 from actors.nats_server import ensure_stream, limit_stream
-from actors.process import boot_id
 from actors.pulse import EVERY_S, Pulse
 from actors.queue_keeper import ensure_queues
 from actors.room import Room, spare_of
@@ -48,10 +47,9 @@ from actors.supervisor import Supervisor
 from actors.upkeep import Upkeep
 from actors.version import version
 from actors.vitals import Vitals
-from events.log import Expect, LogDamaged, Receipt, entry
-from events.observations import LeaseTaken, LogRotated, NodeStarted, NodeStopped, NodeStopping
+from events.log import LogDamaged, Receipt
+from events.observations import LogRotated, NodeStopped, NodeStopping
 from events.settings import Settings, SettingsAdopted
-from events.subjects import LEASE
 from projections.segments import Segments
 
 _log = logging.getLogger("elf.node")
@@ -272,28 +270,9 @@ class Node:
         await ensure_queues(self._bus.connection, self._forest)
 
     async def _lead(self) -> int:
-        """Take the lease by compare-and-set; in the same batch say who leads and with which settings."""
-        previous = last.position if (last := await self._bus.log.last(LEASE)) else 0
-        settings = self._settings()
-        lease = self._journal.envelope(LeaseTaken(holder=self._name, previous=previous))
-        started = self._journal.envelope(
-            NodeStarted(
-                node=self._name,
-                release=version(),
-                pure_zone=self._snapshots.zone,
-                pid=os.getpid(),
-                boot=boot_id(),
-                python=platform.python_version(),
-            )
-        )
-        adopted = self._journal.envelope(
-            SettingsAdopted(origin="file", digest=digest_of(settings), settings=settings)
-        )
-        receipt = await self._bus.recorder.append(
-            [entry(lease, Expect(LEASE, previous)), entry(started), entry(adopted)]
-        )
-        self._settled = receipt.positions[-1]
-        return receipt.positions[0]
+        said = await take_lead(self._bus, self._journal, self._name, self._snapshots.zone, self._settings())
+        self._settled = said[-1]
+        return said[0]
 
     def _settings(self) -> Settings:
         return self._forest.settings(self._ground.env_key())

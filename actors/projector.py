@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 from msgspec import Struct
 
-from actors.allocator import give_back
+from actors.allocator import trim_heap
 from actors.archivist import Stored
 from actors.clock import Clock
 from actors.feed import Chunk, Subscription
@@ -142,7 +142,7 @@ class Projector(Actor):
         size = sum(len(event.data) for event in batch)
         self._tell_stored(Stored(self.warehouse.checkpoint, size, self.warehouse))
         if len(batch) < _FEW and self.warehouse.settle():
-            give_back()
+            trim_heap()
 
     def _answer(self, question: Ask) -> None:
         """Run the statement in a thread of its own: the log goes on being taken while somebody asks for much."""

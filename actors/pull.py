@@ -58,11 +58,7 @@ class Puller:
         subscription, self._subscription = self._subscription, None
         self._on_order = 0
         if subscription:
-            with contextlib.suppress(Exception):
-                if orderly and self._connection.client.is_connected:
-                    await asyncio.wait_for(subscription.drain(), 2.0)  # type: ignore[no-untyped-call]
-                else:
-                    await subscription.unsubscribe()
+            await self._connection.let_go(subscription, orderly)
 
     def order(self) -> None:
         """Top up the order to the owner's credit, once half of it is used."""

@@ -117,11 +117,7 @@ class Pulls:
     async def _unsubscribe(self, line: _Line, orderly: bool) -> None:
         subscription, line.subscription = line.subscription, None
         if subscription:
-            with contextlib.suppress(Exception):
-                if orderly and self._connection.client.is_connected:
-                    await asyncio.wait_for(subscription.drain(), 2.0)  # type: ignore[no-untyped-call]
-                else:
-                    await subscription.unsubscribe()
+            await self._connection.let_go(subscription, orderly)
 
     def order(self) -> None:
         """Ask the classes in order for what the owner has room for, until one has not said that it has nothing."""

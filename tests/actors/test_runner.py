@@ -28,11 +28,6 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Real
 
 
 @pytest.fixture
-async def client(server: RealServer) -> Client:
-    return Client(await server.log("client"))
-
-
-@pytest.fixture
 def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
     started: list[RealRunner] = []
 

@@ -1,8 +1,7 @@
 """Handlers that hang, write into their own protocol, flood their log or answer too much: the others go on."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,25 +17,6 @@ async def server(tmp_path: Path) -> AsyncIterator[RealServer]:
     async with real_server(tmp_path) as running:
         await shorten_ack_wait(await running.connect(), "q1", 2.0)
         yield running
-
-
-@pytest.fixture
-async def client(server: RealServer) -> Client:
-    return Client(await server.log("client"))
-
-
-@pytest.fixture
-def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
-    started: list[RealRunner] = []
-
-    def begin(call: str = "", **more: Any) -> RealRunner:
-        runner = RealRunner(server, tmp_path, call, **more).start()
-        started.append(runner)
-        return runner
-
-    yield begin
-    for runner in started:
-        runner.close()
 
 
 async def test_a_hang_says_where_and_the_log_has_every_stack(start: Start, client: Client) -> None:

@@ -1,9 +1,8 @@
 """A pull queue by class: high before middle before low, and what has waited long in its turn."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,25 +20,6 @@ Start = Callable[..., RealRunner]
 async def server(tmp_path: Path) -> AsyncIterator[RealServer]:
     async with real_server(tmp_path, {"p1": "q1", "p2": "q2"}) as running:
         yield running
-
-
-@pytest.fixture
-async def client(server: RealServer) -> Client:
-    return Client(await server.log("client"))
-
-
-@pytest.fixture
-def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
-    started: list[RealRunner] = []
-
-    def begin(call: str, **more: Any) -> RealRunner:
-        runner = RealRunner(server, tmp_path, call, **more).start()
-        started.append(runner)
-        return runner
-
-    yield begin
-    for runner in started:
-        runner.close()
 
 
 async def submit(client: Client, payload: object, **counts: int) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +14,9 @@ import pytest
 from events.observations import WorkerExited
 from events.tasks import TaskDied, TaskFailed, TaskFinished, TaskStarted
 from tests.real_runner import HANDLERS, RealRunner, alive, end_of, ends_of, grown, kinds, lines, lives
-from tests.real_server import Client, RealServer, pending, real_server, shorten_ack_wait, until
+from tests.real_server import Client, RealServer, pending, shorten_ack_wait, until
 
 Start = Callable[..., RealRunner]
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RealServer]:
-    async with real_server(tmp_path, {"p1": "q1", "p2": "q1"}) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: RealServer) -> Client:
-    return Client(await server.log("client"))
-
-
-@pytest.fixture
-def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
-    started: list[RealRunner] = []
-
-    def begin(call: str = "", **more: Any) -> RealRunner:
-        runner = RealRunner(server, tmp_path, call, **more).start()
-        started.append(runner)
-        return runner
-
-    yield begin
-    for runner in started:
-        runner.close()
 
 
 async def test_a_task_that_takes_too_long_is_killed_and_the_others_go_on(

@@ -1,6 +1,6 @@
 """Tasks whose processes die: tried alone, charged to whom it concerns; whoever only sat beside them loses nothing."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +29,8 @@ async def server(tmp_path: Path) -> AsyncIterator[RealServer]:
 
 
 @pytest.fixture
-async def client(server: RealServer) -> Client:
-    return Client(await server.log("client"))
-
-
-@pytest.fixture
-def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
-    started: list[RealRunner] = []
-
-    def begin(call: str = "", **more: Any) -> RealRunner:
-        spec = {"logs": str(tmp_path), "ack_wait_s": 0.5, "deaths": 1} | more
-        runner = RealRunner(server, tmp_path, call, **spec).start()
-        started.append(runner)
-        return runner
-
-    yield begin
-    for runner in started:
-        runner.close()
+def usual(tmp_path: Path) -> dict[str, Any]:
+    return {"logs": str(tmp_path), "ack_wait_s": 0.5, "deaths": 1}
 
 
 def beside(story: Sequence[Recorded]) -> list[str]:

@@ -4,11 +4,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from actors.jetstream import jetstream_api
 from actors.nats_server import ensure_queue
@@ -16,34 +13,9 @@ from events.log import Expect
 from events.subjects import task_filter
 from events.tasks import ResultSalvaged, TaskCancelled, TaskFinished
 from tests.real_runner import RealRunner, alive, end_of, ends_of, kinds, life_of, lines, lives
-from tests.real_server import Client, RealServer, pending, real_server, until, until_found
+from tests.real_server import Client, RealServer, pending, until, until_found
 
 Start = Callable[..., RealRunner]
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RealServer]:
-    async with real_server(tmp_path, {"p1": "q1", "p2": "q1"}) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: RealServer) -> Client:
-    return Client(await server.log("client"))
-
-
-@pytest.fixture
-def start(server: RealServer, tmp_path: Path) -> Iterator[Start]:
-    started: list[RealRunner] = []
-
-    def begin(call: str = "", **more: Any) -> RealRunner:
-        runner = RealRunner(server, tmp_path, call, **more).start()
-        started.append(runner)
-        return runner
-
-    yield begin
-    for runner in started:
-        runner.close()
 
 
 async def test_a_cancelled_task_is_stopped_where_it_stands(
