@@ -1,6 +1,5 @@
 """The command `elf`: which commands there are; their bodies are loaded when they are called."""
 
-import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -120,7 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CycloptsError as problem:
         if debug:
             raise
-        return _fail(_usage(problem), 2, tokens)
+        from actors.faces.console.failure import say
+
+        return say(_usage(problem), 2, tokens)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -130,7 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as problem:
         if debug:
             raise
-        return _explained(problem, tokens)
+        from actors.faces.console.failure import tell
+
+        return tell(problem, tokens)
 
 
 def _take_debug(tokens: list[str]) -> tuple[list[str], bool]:
@@ -141,16 +144,6 @@ def _take_debug(tokens: list[str]) -> tuple[list[str], bool]:
     return tokens, debug
 
 
-def _explained(problem: Exception, tokens: Sequence[str]) -> int:
-    from actors.faces.console.failure import explain
-
-    known = explain(problem)
-    if known is None:
-        text = f"{type(problem).__name__}: {problem}; this is a defect, --debug shows where"
-        return _fail(text, 1, tokens)
-    return _fail(*known, tokens)
-
-
 def _usage(problem: CycloptsError) -> str:
     """Put the parser's words on one line and name the page that helps."""
     words = " ".join(str(problem).split()).partition(" Available commands:")[0].rstrip(".")
@@ -158,22 +151,6 @@ def _usage(problem: CycloptsError) -> str:
         words = f"expected no more words, got {' '.join(problem.unused_tokens or ())}"
     chain = " ".join(problem.command_chain or ())
     return f"{words[:1].lower()}{words[1:]}; try elf {chain + ' ' if chain else ''}--help"
-
-
-def _fail(text: str, code: int, tokens: Sequence[str]) -> int:
-    if _is_japanese(tokens):
-        from actors.faces.japanese import japanese
-
-        text = japanese(text)
-    print(text, file=sys.stderr)
-    return code
-
-
-def _is_japanese(tokens: Sequence[str]) -> bool:
-    """Tell the language as commands do, also where the command was not understood."""
-    asked = [value.removeprefix("--lang=") for value in tokens if value.startswith("--lang=")]
-    asked += [value for word, value in itertools.pairwise(tokens) if word == "--lang"]
-    return [*asked, os.environ.get("ELF_LANG") or os.environ.get("LANG", "")][0].startswith("ja")
 
 
 if __name__ == "__main__":

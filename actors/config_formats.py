@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -51,6 +50,8 @@ _ENDING_SIGNALS = sorted(
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that was probably meant, or an empty text."""
+    from difflib import get_close_matches  # for errors only
+
     return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
 
 

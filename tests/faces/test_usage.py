@@ -181,7 +181,7 @@ def test_the_terminal_dashboard_names_the_extra_it_needs(elf: Elf, monkeypatch: 
 def test_a_node_names_the_folder_that_no_command_finds_by_itself_and_the_tasks_of_its_configuration(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from actors.faces.console.node import _welcome
+    from actors.faces.console.node_process import _welcome
 
     monkeypatch.chdir(tmp_path)
     for data in ("data", "other"):

@@ -1,12 +1,13 @@
 """Options that many commands share: where the forest is and in which language to answer."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+from actors.faces.console.folders import usual_folder
 
 if TYPE_CHECKING:
     from actors.place import Place
@@ -39,38 +40,11 @@ class Where:
 
     def folder(self) -> Path:
         """Return the data folder: the one asked for, else the first of the usual ones that has had a node."""
-        if self.data is not None:
-            return self.data
-        usual = [
-            Path(".elf"),
-            _named_by(Path("forest.toml")),
-            Path("data"),
-            _named_by(Path("examples/forest.toml")),
-        ]
-        for folder in usual:
-            if folder is not None and (folder / "node.json").exists():
-                return folder
-        return usual[1] or Path("data")
+        return self.data if self.data is not None else usual_folder()
 
 
 HERE = Where()
 WhereOption = Annotated[Where, Parameter(name="*")]
-
-
-def _named_by(config: Path) -> Path | None:
-    import tomllib
-
-    try:
-        text = config.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError):
-        return None
-    try:
-        named = tomllib.loads(text).get("node", {}).get("data", "data")
-    except (ValueError, AttributeError):
-        # Somebody is at work on it; the node that runs is still where it says.
-        found = re.search(r"""^\s*data\s*=\s*["']([^"']+)["']""", text, re.MULTILINE)
-        named = found[1] if found else "data"
-    return config.parent / str(named)
 
 
 def language(wanted: str | None) -> Language:
