@@ -20,8 +20,6 @@ from projections.rebuilding import PAGE, Keep, Progress, marks, store_facts
 from projections.rows import Rows, micros, rows_of, tame
 
 INTERRUPT_EVERY_S = 0.005
-UNSETTLED = 2_000
-"""So many events make it worth while to write the file's tables when there is nothing else to do."""
 
 _SET_CHECKPOINT = (
     "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?, epoch = ?,"
@@ -132,13 +130,17 @@ class Warehouse:
         self._chain, self._time = chain, last
         self._unsettled += len(batch)
 
-    def settle(self) -> bool:
-        """Put the rows that only memory and the journal hold into the file's tables; True if there were many."""
-        if self._unsettled < UNSETTLED:
-            return False
-        self._unsettled = 0
-        self._checkpoint_file()
-        return True
+    @property
+    def unsettled(self) -> int:
+        """So many events at most have rows that only memory and the journal hold."""
+        return self._unsettled
+
+    def settle(self) -> None:
+        """Put the rows that only memory and the journal hold into the file's tables, while others read."""
+        # Tables of what happens now and then have appenders too, each with room for 2,048 rows.
+        self._writer = None
+        if self._checkpoint_file():
+            self._unsettled = 0
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
@@ -177,10 +179,13 @@ class Warehouse:
                 bounded = True
         self._checkpoint_file()
 
-    def _checkpoint_file(self) -> None:
-        with suppress(duckdb.TransactionException):
-            # Somebody reads: room and memory come back later, at the next automatic checkpoint.
+    def _checkpoint_file(self) -> bool:
+        try:
             self._connection.execute("CHECKPOINT")
+        except duckdb.TransactionException:
+            # Somebody is in the way: room and memory come back later, at the next automatic checkpoint at the latest.
+            return False
+        return True
 
     def _how_to_keep(self) -> Keep:
         """The log's rows are trusted when this release has made them and nobody has touched them since."""

@@ -24,6 +24,9 @@ def folder(tmp_path: Path) -> Path:
     )
     (place / "actors" / "__init__.py").touch()
     (place / "actors" / "runner.py").write_text(SAY.format(name="runner", heavy="'cyclopts' in sys.modules"))
+    console = place / "actors" / "faces" / "console"
+    console.mkdir(parents=True)
+    (console / "node_process.py").write_text(SAY.format(name="node", heavy="'cyclopts' in sys.modules"))
     return place
 
 
@@ -55,3 +58,7 @@ def test_it_runs_through_a_symbolic_link(folder: Path, tmp_path: Path) -> None:
 
 def test_a_runner_starts_without_the_command_line(folder: Path, tmp_path: Path) -> None:
     assert answer(folder / "__main__.py", "runner", "w1", cwd=tmp_path) == "runner runner w1 False"
+
+
+def test_so_does_a_node(folder: Path, tmp_path: Path) -> None:
+    assert answer(folder / "__main__.py", "node-process", cwd=tmp_path) == "node node-process False"

@@ -45,6 +45,20 @@ def test_the_node_says_what_to_do_next(node: Program) -> None:
     assert "elf why adder" in words
 
 
+def test_the_process_that_was_started_is_the_node_without_what_only_commands_need(
+    elf: Elf, node: Program
+) -> None:
+    assert node.process
+    assert elf("status", "--json").json["node"]["pid"] == node.process.pid
+    mapped = Path(f"/proc/{node.process.pid}/cmdline").read_bytes().split(b"\0")
+    assert mapped[2:4] == [b"node-process", os.fsencode(node.config)]
+    pid = worker(elf, "ticker")["pid"]
+    inherited = Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"ELF_UNIT=" in inherited
+    assert b"ELF_NODE_ORDER" not in inherited
+    assert b"MALLOC_CONF" not in inherited
+
+
 def test_status_has_the_promised_shape(elf: Elf) -> None:
     worker(elf, "ticker")
     page = elf("status", "--json").json

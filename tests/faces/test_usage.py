@@ -2,12 +2,13 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.faces.console import FOREST, Elf
+from tests.faces.console import FOREST, PROGRAM, Elf
 
 ID = "x" * 65
 
@@ -54,11 +55,6 @@ def elf(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         ("logs a", 1, "expected a worker with a log in data/logs, got 'a'; there is none yet"),
         ("logs ../a", 2, "expected worker of 1 to 64 letters"),
         (f"task {ID}", 2, "expected task id of 1 to 64 letters"),
-        (
-            "node",
-            2,
-            "forest.toml: expected a file that can be read, got no such file or directory; try elf init",
-        ),
         ("node --check --config none.toml", 2, "none.toml: expected a file"),
         ("log verify", 4, "expected a forest"),
         ("log export out", 4, "expected a forest"),
@@ -166,6 +162,34 @@ def test_a_configuration_that_somebody_is_at_work_on_still_names_the_folder(elf:
     Path("examples/data/node.json").write_text(json.dumps({}))
     Path("examples/forest.toml").write_text("x =\n")
     assert "expected a forest in examples/data," in elf.no(4, "status")
+
+
+@pytest.mark.parametrize(
+    ("words", "language", "code", "line"),
+    [
+        (
+            "node",
+            "C",
+            2,
+            "forest.toml: expected a file that can be read, got no such file or directory; try elf init",
+        ),
+        ("node", "ja_JP.UTF-8", 2, "forest.toml: 期待: 読めるファイル / 実際: ファイルやフォルダがない"),
+        ("node -c b.toml --data c", "C", 1, "expected an empty folder or a node's own in"),
+        ("node-process", "C", 2, "expected elf node, got elf node-process; try elf node --help"),
+    ],
+)
+def test_a_node_that_cannot_start_says_so_as_commands_do(
+    tmp_path: Path, words: str, language: str, code: int, line: str
+) -> None:
+    (tmp_path / "b.toml").write_text(FOREST)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.txt").touch()
+    done = subprocess.run(
+        [*PROGRAM, *words.split()], capture_output=True, text=True, cwd=tmp_path, env={"LANG": language}
+    )
+    assert (done.returncode, done.stdout) == (code, ""), done
+    assert line in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_environment_names_the_folder(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -332,24 +332,23 @@ def test_others_read_while_one_writes(tmp_path: Path) -> None:
     warehouse.close()
 
 
-def test_in_a_quiet_moment_the_file_takes_what_its_journal_holds(tmp_path: Path) -> None:
-    events = busy(2100)
+def test_when_it_settles_the_file_takes_what_its_journal_holds(tmp_path: Path) -> None:
+    events = busy(4200)
     journal = tmp_path / "w.duckdb.wal"
     with Warehouse.open(tmp_path / "w.duckdb") as warehouse:
-        warehouse.add(events[:1900])
-        assert not warehouse.settle(), "little is left to the automatic checkpoint"
+        warehouse.add(events[:2100])
+        assert warehouse.unsettled == 2100
         assert journal.stat().st_size
-        warehouse.add(events[1900:])
         reader = warehouse.cursor()
         reader.begin()
         assert reader.execute("SELECT count(*) FROM log").fetchone() == (2100,)
-        assert warehouse.settle(), "somebody who reads stops nothing"
+        warehouse.settle()
+        assert warehouse.unsettled == 0, "somebody who reads stops nothing"
         assert reader.execute("SELECT count(*) FROM log").fetchone() == (2100,)
         reader.rollback()
-        assert not warehouse.settle()
-        warehouse.add(busy(4200)[2100:])
-        assert warehouse.settle()
         assert not journal.exists() or not journal.stat().st_size
+        warehouse.add(events[2100:])
+        assert warehouse.unsettled == 2100
         assert warehouse.checkpoint == 4200
 
 
