@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from msgspec import Struct
@@ -14,9 +15,10 @@ from projections.segments import Segments
 
 _log = logging.getLogger("elf.feed")
 
-# So far may the slowest actor stay behind before reading pauses: a bound on the memory that mailboxes hold.
-# It is more than the projector takes at once.
+# So far may the slowest actor stay behind, in events and in bytes, before reading pauses: a bound on the memory that
+# mailboxes hold. It is more than the projector takes at once.
 _LAG = 750
+_LAG_BYTES = 16 * 1024 * 1024
 # So many may be on their way from the server meanwhile.
 _CREDIT = 250
 
@@ -47,6 +49,28 @@ class Subscription:
         return self.deliver(Chunk(events))
 
 
+class Window:
+    """What has been handed out and not been taken by everybody yet."""
+
+    def __init__(self, taken: int = 0) -> None:
+        self._last = taken
+        self._chunks: deque[tuple[int, int]] = deque()
+        self._bytes = 0
+
+    def add(self, events: Sequence[Recorded]) -> None:
+        """Count one chunk."""
+        size = sum(len(event.data) for event in events)
+        self._last = events[-1].position
+        self._chunks.append((self._last, size))
+        self._bytes += size
+
+    def is_full(self, taken: int) -> bool:
+        """Tell whether more than the limit lies behind what all have taken."""
+        while self._chunks and self._chunks[0][0] <= taken:
+            self._bytes -= self._chunks.popleft()[1]
+        return self._last - taken > _LAG or self._bytes > _LAG_BYTES
+
+
 class Feed:
     """Reads once and hands on. `subscribe` may be called from any thread; the rest lives on the bus."""
 
@@ -57,6 +81,7 @@ class Feed:
         self._subscriptions: dict[str, Subscription] = {}
         self.position = 0
         self._reading = False
+        self._window = Window()
         self._moved = asyncio.Event()
 
     def subscribe(self, subscription: Subscription) -> None:
@@ -87,6 +112,7 @@ class Feed:
         try:
             async for events in self._from(self.position):
                 self.position = events[-1].position
+                self._window.add(events)
                 moved, self._moved = self._moved, asyncio.Event()
                 moved.set()
                 for subscription in list(self._subscriptions.values()):
@@ -101,6 +127,7 @@ class Feed:
 
     async def _catch_up(self, subscription: Subscription) -> None:
         reading = self._from(subscription.sent)
+        window = Window(subscription.sent)
         try:
             async for events in reading:
                 if self._subscriptions.get(subscription.name) is not subscription:
@@ -111,7 +138,8 @@ class Feed:
                 if subscription.sent >= self.position:
                     subscription.joined = True
                     return
-                while subscription.sent - subscription.taken > _LAG:
+                window.add(events)
+                while window.is_full(subscription.taken):
                     await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             raise
@@ -151,7 +179,9 @@ class Feed:
             del self._subscriptions[subscription.name]
 
     async def _wait_for_the_slowest(self) -> None:
-        while any(item.joined and item.sent - item.taken > _LAG for item in self._subscriptions.values()):
+        while self._window.is_full(
+            min((item.taken for item in self._subscriptions.values() if item.joined), default=self.position)
+        ):
             await asyncio.sleep(0.005)
 
     async def told(self, name: str, position: int, unless: Callable[[], bool]) -> None:

@@ -20,6 +20,8 @@ from events.log import Conflict, Entry, LogDamaged, LogFull, LogRefused, LogUnre
 from events.subjects import EVERYTHING, LOG
 
 BATCH_LIMIT = 1000
+BYTES_LIMIT = 8 * 1024 * 1024
+"""So much of the log may be on its way to a reader: the server drops a connection that takes too little of 64 MB."""
 
 _WRONG_LAST = {10071, 10164}
 _FULL = {10077, 10023, 10047, 10122}
@@ -244,6 +246,9 @@ class Reader:
         """Stop pulling and remove the consumer if it is ours."""
         if self._puller:
             await self._puller.stop()
+        await self._remove()
+
+    async def _remove(self) -> None:
         if not self._given and self._made:
             await self._api(f"CONSUMER.DELETE.{self.stream}.{self._name}", {})
 
@@ -265,6 +270,8 @@ class Reader:
         if self._gap_at == self.after:
             raise LogDamaged(f"expected position {self.after + 1} of {self.stream}, got a later one twice")
         self._gap_at = self.after
+        # It would hold the stream's messages back for as long as the server waits for its reader.
+        await self._remove()
         await self._reopen()
 
     async def _reopen(self) -> None:
@@ -279,7 +286,13 @@ class Reader:
         if not self._given:
             await self._create()
         self._puller = Puller(
-            self.connection, self._name, self._take, self._room, self._lose, stream=self.stream
+            self.connection,
+            self._name,
+            self._take,
+            self._room,
+            self._lose,
+            stream=self.stream,
+            bytes_limit=BYTES_LIMIT,
         )
         await self._puller.start()
 

@@ -22,13 +22,14 @@ from projections import anchor
 from projections.published import Published
 from projections.query import OutOfTime, run
 from projections.segments import SegmentDamaged
-from projections.warehouse import Warehouse, WarehouseError
+from projections.warehouse import Warehouse
+from projections.warehouse_file import MEMORY, WarehouseError
 
 _log = logging.getLogger("elf.projector")
 
 _FLUSH_EVERY_S = 0.25
 _NEEDED = 16 << 20
-_FLUSH_AT = 500
+_FLUSH_AT, _FLUSH_BYTES = 500, 4 << 20
 _SOME, _MANY = 2_000, 4_000
 """With so many events the rows that only memory holds are put into the file: in a quiet moment, at once.
 
@@ -71,7 +72,7 @@ class Projector(Actor):
         subscribe: Callable[[Subscription], None],
         quarantine: Callable[[Quarantined], None],
         stored: Callable[[Stored], object],
-        memory: str = "96MB",
+        memory: str = MEMORY,
         publish_every_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__("projector", watcher)
@@ -82,6 +83,7 @@ class Projector(Actor):
         self._tell_stored = stored
         self._memory = memory
         self._waiting: list[Recorded] = []
+        self._size = 0
         self._timed = self._settling = False
         self._tables = TablesOut(data, clock, publish_every_s, lambda message: _tell(self.actor_ref, message))
         self._subscription: Subscription
@@ -106,6 +108,8 @@ class Projector(Actor):
                 self._flush()
             case Settle(since=since):
                 self._settle(since)
+            case "asked":
+                self._settle_later()
             case Ask():
                 self._flush()
                 self._answer(message)
@@ -123,10 +127,11 @@ class Projector(Actor):
     def _take(self, events: Sequence[Recorded]) -> None:
         self._waiting.extend(events)
         for event in events:
+            self._size += len(event.data)
             if isinstance(event.body, Malformed):
                 self._set_aside(event, event.body)
         self.position = events[-1].position
-        if len(self._waiting) >= _FLUSH_AT:
+        if len(self._waiting) >= _FLUSH_AT or self._size >= _FLUSH_BYTES:
             self._flush()
         else:
             self._flush_later()
@@ -151,10 +156,10 @@ class Projector(Actor):
             self._flush_later()
             return
         batch, self._waiting = self._waiting, []
+        size, self._size = self._size, 0
         self.warehouse.add(batch)
         anchor.write(anchor.path_in(self._data), self.warehouse.anchor)
         self._subscription.taken = self.position
-        size = sum(len(event.data) for event in batch)
         self._tell_stored(Stored(self.warehouse.checkpoint, size, self.warehouse))
         if self.warehouse.unsettled >= _MANY:
             self.warehouse.settle()
@@ -169,20 +174,24 @@ class Projector(Actor):
 
     def _settle(self, since: int) -> None:
         self._settling = False
-        if self.position - since < _FEW:
-            self.warehouse.settle()
-            trim_heap()
-        else:
+        if self.position - since >= _FEW:
             self._settle_later()
+            return
+        if self.warehouse.unsettled >= _SOME:
+            self.warehouse.settle()
+        else:
+            self.warehouse.let_go()
+        trim_heap()
 
     def _answer(self, question: Ask) -> None:
         """Run the statement in a thread of its own: the log goes on being taken while somebody asks for much."""
-        cursor = self.warehouse.cursor()
-        position = self.warehouse.checkpoint
+        warehouse, ref = self.warehouse, self.actor_ref
+        position = warehouse.checkpoint
 
         def work() -> None:
             try:
-                table = run(cursor, question.sql, question.params, question.limit)
+                with warehouse.reading() as cursor:
+                    table = run(cursor, question.sql, question.params, question.limit)
                 answer = {
                     "ok": True,
                     "columns": table.columns,
@@ -198,10 +207,8 @@ class Projector(Actor):
                     "error": str(problem),
                     "code": 5 if isinstance(problem, OutOfTime) else 2,
                 }
-            finally:
-                cursor.close()
             question.reply(answer)
-            trim_heap()
+            _tell(ref, "asked")
 
         threading.Thread(target=work, name="elf-sql").start()
 

@@ -16,8 +16,9 @@ _EXPIRES_S = 20.0
 class Puller:
     """Orders messages of one consumer and hands each over on the loop thread.
 
-    `credit()` says how many more the owner can take at once; the puller never has more than that on order. `lost` is
-    called when the server says that the consumer is gone or when it stays silent.
+    `credit()` says how many more the owner can take at once; the puller never has more than that on order, and of
+    one order no more than `bytes_limit` comes, unless that is 0. `lost` is called when the server says that the
+    consumer is gone or when it stays silent.
     """
 
     def __init__(
@@ -28,12 +29,15 @@ class Puller:
         credit: Callable[[], int],
         lost: Callable[[str], None],
         stream: str = "LOG",
+        bytes_limit: int = 0,
     ) -> None:
         self._connection = connection
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._deliver = deliver
         self._credit = credit
         self._lost = lost
+        self._bytes_limit = bytes_limit
+        self._too_long = self._came = False
         self._on_order = 0
         self._subscription: Subscription | None = None
         self._inbox = ""
@@ -69,7 +73,11 @@ class Puller:
         if missing <= 0 or (self._on_order > 0 and missing < max(1, credit // 2)):
             return
         self._on_order += missing
-        body = json.dumps({"batch": missing, "expires": int(_EXPIRES_S * 1e9)}).encode()
+        order = {"batch": missing, "expires": int(_EXPIRES_S * 1e9)}
+        if self._bytes_limit and not self._too_long:
+            order["max_bytes"] = self._bytes_limit
+        self._too_long, self._came = False, False
+        body = json.dumps(order).encode()
         task = asyncio.get_running_loop().create_task(self._publish(body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -97,16 +105,23 @@ class Puller:
             self._status(headers)
             return
         self._on_order -= 1
+        self._came = True
         self._deliver(message)
         self.order()
 
     def _status(self, headers: dict[str, str]) -> None:
         status = headers.get("Status", "")
-        if status == "100":
+        text = headers.get("Description", "")
+        if status == "100" or text == "Batch Completed":
             return
         left = int(headers.get("Nats-Pending-Messages", "0") or 0)
         self._on_order = max(0, self._on_order - left)
-        text = next((value for key, value in headers.items() if str(key) == "Description"), "")
+        if "Exceeds MaxBytes" in text:
+            # The order is at its end, not the consumer: the rest is ordered anew. Where nothing came of it one message
+            # alone is longer: foreign servers may allow that.
+            self._too_long = not self._came
+            self.order()
+            return
         if status in ("404", "408") or "Exceeded" in text or status == "400":
             if status != "408":
                 self._on_order = 0

@@ -21,7 +21,8 @@ from projections.anchor import Anchor
 from projections.archive import Archive
 from projections.chain import ChainBroken
 from projections.segments import MANIFEST, Row, SegmentDamaged, Segments, sync_folder
-from projections.warehouse import Warehouse, WarehouseDamaged
+from projections.warehouse import Warehouse
+from projections.warehouse_file import WarehouseDamaged
 
 Rows = Callable[[int, int | None], Iterator[Sequence[Row]]]
 

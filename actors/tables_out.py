@@ -11,7 +11,8 @@ import duckdb
 from actors.clock import Clock
 from projections.published import Published, publish
 from projections.segments import SegmentDamaged, Segments
-from projections.warehouse import Warehouse, WarehouseError
+from projections.warehouse import Warehouse
+from projections.warehouse_file import WarehouseError
 
 _log = logging.getLogger("elf.tables")
 

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from projections import definitions
 from projections.segments import Segments
-from projections.warehouse import PUBLISHED, Warehouse
+from projections.warehouse import Warehouse
+from projections.warehouse_file import MEMORY, PUBLISHED
 
 NAME = "kpi.duckdb"
 FORMAT = "v1.4.0"
@@ -60,8 +61,7 @@ def publish(warehouse: Warehouse, segments: Segments | None) -> Published:
 
 def _copy(warehouse: Warehouse, fresh: Path, sealed: int) -> int:
     """Copy every table in one transaction; returns its position."""
-    cursor = warehouse.cursor()
-    try:
+    with warehouse.reading() as cursor:
         ((database,),) = cursor.execute("SELECT current_database()").fetchall()
         cursor.execute(f"ATTACH {_text(fresh)} AS {_ATTACHED} (STORAGE_VERSION '{FORMAT}')")
         try:
@@ -80,12 +80,10 @@ def _copy(warehouse: Warehouse, fresh: Path, sealed: int) -> int:
                 cursor.rollback()
             cursor.execute(f"DETACH {_ATTACHED}")
         return int(position)
-    finally:
-        cursor.close()
 
 
 def _add_views(fresh: Path, files: Sequence[str]) -> None:
-    connection = duckdb.connect(str(fresh), config={"threads": 1, "memory_limit": "96MB"})
+    connection = duckdb.connect(str(fresh), config={"threads": 1, "memory_limit": MEMORY})
     try:
         if files:
             connection.execute(

@@ -1,6 +1,6 @@
 """Every table made again from the log's bytes, inside the transaction of whoever asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -11,8 +11,10 @@ from projections.chain import Altered, Chain
 from projections.facts import Facts
 from projections.rows import COLUMNS, rows_of, tame, tamed
 
-PAGE = 8_000
-"""Events that are read at once: what a reader holds in memory."""
+PAGE, PAGE_BYTES = 8_000, 8 << 20
+"""Events that are read at once, and so many bytes of them about: what a reader holds in memory."""
+
+_FIRST = 250
 
 _MANY = 20_000
 """Rows that go into a table at once: each time costs a statement."""
@@ -43,6 +45,23 @@ def rows_between(database: Connection, columns: str, after: int, until: int) -> 
     return rows
 
 
+def pages(
+    database: Connection, columns: Sequence[str], after: int, until: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield these columns, position and data among them, of the log behind `after`, up to and with `until`.
+
+    A page has as many events as fit by the length of those before it.
+    """
+    count, data = _FIRST, columns.index("data")
+    while after < until:
+        last = min(after + count, until)
+        rows = rows_between(database, ", ".join(columns), after, last)
+        yield rows
+        size = sum(len(row[data]) for row in rows)
+        count = max(1, min(PAGE, count * 4, count * PAGE_BYTES // max(1, size)))
+        after = last
+
+
 def columns_of(database: Connection, table: str) -> tuple[str, ...]:
     """Return the columns that a table has."""
     return tuple(row[0] for row in database.execute(f"DESCRIBE {table}").fetchall())
@@ -64,10 +83,9 @@ def rebuild(
         database, {} if keep != "none" else {"log": "log_next"}, _MANY, made=narrow if fits else wide
     )
     try:
-        while chain.position < known.position:
-            until = min(chain.position + PAGE, known.position)
-            columns = "*" if keep == "compared" else "position, subject, data"
-            for stored in pieces(rows_between(database, columns, chain.position, until)):
+        columns = COLUMNS["log"] if keep == "compared" else ("position", "subject", "data")
+        for read in pages(database, columns, 0, known.position):
+            for stored in pieces(read):
                 page = [decode(*row[:3]) for row in stored]
                 chain.extend(page)
                 rows = rows_of(page, facts, logged=keep != "trusted")
@@ -78,8 +96,11 @@ def rebuild(
                         raise LogDiffers
                 writer.write(rows)
             facts.book.touched.clear()
+            if len(read) < _FIRST:
+                # They are long: what waits for a table would be as well.
+                writer.flush()
             if progress:
-                progress(until, known.position)
+                progress(chain.position, known.position)
         writer.flush()
     except BaseException:
         writer.clear()

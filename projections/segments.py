@@ -13,6 +13,7 @@ from events.codec import decode, pieces
 from events.envelope import Recorded
 from events.log import LogDamaged
 from projections.chain import Chain, ChainBroken
+from projections.warehouse_file import MEMORY
 
 FOLDER, MANIFEST = "segments", "manifest.json"
 PAGE = 4_000
@@ -26,7 +27,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
-    "memory_limit": "128MB",
+    "memory_limit": MEMORY,
     "threads": 1,
 }
 

@@ -4,7 +4,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -16,31 +16,28 @@ from projections.anchor import Anchor
 from projections.appending import Writer
 from projections.chain import Chain
 from projections.facts import Facts
-from projections.rebuilding import PAGE, Keep, Progress, marks, store_facts
+from projections.rebuilding import Keep, Progress, marks, store_facts
 from projections.rows import Rows, micros, rows_of, tame
+from projections.warehouse_file import (
+    INTERRUPT_EVERY_S,
+    MEMORY,
+    WarehouseDamaged,
+    WarehouseError,
+    close,
+    connect,
+    damaged,
+)
 
-INTERRUPT_EVERY_S = 0.005
+_KEPT = "4MB"
+"""So much of the file may stay in memory when nobody asks."""
 
 _SET_CHECKPOINT = (
     "UPDATE checkpoint SET position = ?, head = ?, count = ?, time = ?, forest = ?, holder = ?, epoch = ?,"
     " marks = ?"
 )
 _FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_RAW = ("position", "subject", "time", "data")
 TABLES_KEY, VIEWS_KEY = "tables", "views"
-PUBLISHED = "kpi"
-"""The folder beside the file that copies may be written to, and no other."""
-
-
-class WarehouseError(Exception):
-    """The file cannot be used as it is."""
-
-
-class WarehouseLocked(WarehouseError):
-    """Another process holds the file."""
-
-
-class WarehouseDamaged(WarehouseError):
-    """The file is no warehouse, or not whole; it may be deleted and filled again from the log."""
 
 
 class Warehouse:
@@ -49,8 +46,11 @@ class Warehouse:
     The tables, the checkpoint and the running hash move together, in one transaction a batch.
     """
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, *, read_only: bool) -> None:
+    def __init__(
+        self, path: Path, connection: duckdb.DuckDBPyConnection, memory: str = MEMORY, *, read_only: bool
+    ) -> None:
         self.path = path
+        self._memory = memory
         self.read_only = read_only
         self._connection = connection
         # Cursors for others are made from one that never runs anything: a busy connection makes none.
@@ -59,7 +59,7 @@ class Warehouse:
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._writer: Writer | None = None
         self._chain, self._time, self._marks, self._facts = Chain(), 0, 0, Facts()
-        self._unsettled = 0
+        self._unsettled = self._readers = 0
         self._closed = False
 
     @classmethod
@@ -67,7 +67,7 @@ class Warehouse:
         cls,
         path: Path,
         *,
-        memory: str = "96MB",
+        memory: str = MEMORY,
         threads: int = 1,
         read_only: bool = False,
         progress: Progress | None = None,
@@ -77,12 +77,12 @@ class Warehouse:
         `memory` bounds DuckDB's own buffers, `progress` hears of a rebuild. Raises WarehouseLocked when
         another process has the file, WarehouseDamaged when it cannot be read, ChainBroken as `rebuild` does.
         """
-        warehouse = cls(path, _connect(path, memory, threads, read_only), read_only=read_only)
+        warehouse = cls(path, connect(path, memory, threads, read_only), memory, read_only=read_only)
         try:
             warehouse._prepare(progress)
         except duckdb.Error as problem:
             warehouse.close()
-            raise _damaged(path, problem) from problem
+            raise damaged(path, problem) from problem
         except BaseException:
             warehouse.close()
             raise
@@ -141,6 +141,15 @@ class Warehouse:
         self._writer = None
         if self._checkpoint_file():
             self._unsettled = 0
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Drop what of the file is kept in memory for the next question, unless somebody asks just now."""
+        with self._lock:
+            if self._readers or self.read_only or self._closed:
+                return
+            for limit in (_KEPT, self._memory):
+                self._connection.execute(f"SET GLOBAL memory_limit = '{limit}'")
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
@@ -151,14 +160,8 @@ class Warehouse:
     def rows(self, after: int = 0, until: int | None = None) -> Iterator[list[tuple[int, str, int, bytes]]]:
         """Yield position, subject, time and bytes of what `events` gives. Any thread may read."""
         end = self.checkpoint if until is None else min(until, self.checkpoint)
-        cursor = self.cursor()
-        try:
-            while after < end:
-                columns = "position, subject, time, data"
-                yield rebuilding.rows_between(cursor, columns, after, min(after + PAGE, end))
-                after += PAGE
-        finally:
-            cursor.close()
+        with self.reading() as cursor:
+            yield from rebuilding.pages(cursor, _RAW, after, end)
 
     def rebuild(self, progress: Progress | None = None) -> None:
         """Make every table again from the stored bytes, all or nothing, and verify the chain on the way.
@@ -228,6 +231,21 @@ class Warehouse:
             self._cursors.add(cursor)
             return cursor
 
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a cursor; as long as it is out, what it reads stays in memory."""
+        with self._lock:
+            self._readers += 1
+        try:
+            cursor = self.cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+        finally:
+            with self._lock:
+                self._readers -= 1
+
     def close(self) -> None:
         """Interrupt every running query and give the file back. Any thread may call it, also again."""
         with self._lock:
@@ -247,7 +265,7 @@ class Warehouse:
         thread.start()
         try:
             for connection in everyone:
-                _close(connection)
+                close(connection)
         finally:
             closed.set()
             thread.join()
@@ -336,43 +354,6 @@ class Warehouse:
         connection.execute("INSERT INTO meta VALUES (?, ?), (?, ?)", digests)
 
 
-def _connect(path: Path, memory: str, threads: int, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "allow_community_extensions": False,
-        "python_enable_replacements": False,
-        "preserve_insertion_order": False,
-        "memory_limit": memory,
-        "threads": threads,
-        # What is freed goes back to the machine though nobody asks for more.
-        "allocator_background_threads": True,
-        # Most tables are small, and no column takes less than a block.
-        "default_block_size": 65_536,
-    }
-    try:
-        connection = duckdb.connect(str(path), read_only=read_only, config=config)
-        connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        folder = str(path.absolute().parent / PUBLISHED).replace("'", "''")
-        connection.execute(f"SET GLOBAL allowed_directories = ['{folder}/']")
-        connection.execute("SET GLOBAL enable_external_access = false")
-        connection.execute("SET GLOBAL lock_configuration = true")
-    except duckdb.Error as problem:
-        if "lock" in str(problem) and path.exists():
-            raise WarehouseLocked(
-                f"expected {path} to be free, got another process that holds it; try again when it ended"
-            ) from problem
-        raise _damaged(path, problem) from problem
-    return connection
-
-
-def _damaged(path: Path, problem: Exception) -> WarehouseDamaged:
-    reason = str(problem).splitlines()[0]
-    return WarehouseDamaged(
-        f"expected a warehouse in {path}, got {reason}; delete it to fill it again from the log"
-    )
-
-
 def _checkpoint(chain: Chain, last: int, facts: Facts, found: int) -> list[object]:
     lead = facts.lead
     return [chain.position, chain.head_hex, chain.count, last, lead.now, lead.holder, lead.epoch, found]
@@ -380,15 +361,3 @@ def _checkpoint(chain: Chain, last: int, facts: Facts, found: int) -> list[objec
 
 def _names(tables: set[str]) -> str:
     return f"the tables {', '.join(sorted(tables)[:5])}" if tables else "no tables"
-
-
-def _close(connection: duckdb.DuckDBPyConnection) -> None:
-    """Close a connection as soon as its thread has left it, which somebody interrupts meanwhile."""
-    with suppress(duckdb.ConnectionException):  # closed before
-        connection.interrupt()
-        pause = threading.Event()
-        while True:
-            try:
-                return connection.close()
-            except duckdb.ResourceInUseException:
-                pause.wait(INTERRUPT_EVERY_S)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = ("events", "projections", "actors", "cli", "__main__")
-IMPURE_PROJECTIONS = {"published", "warehouse", "query", "anchor", "segments", "history"}
+IMPURE_PROJECTIONS = {"published", "warehouse", "warehouse_file", "query", "anchor", "segments", "history"}
 IMPURE = set(
     "asyncio concurrent duckdb importlib multiprocessing nats os psutil pykka random secrets select selectors"
     " shutil signal socket subprocess tempfile threading time uuid".split()

@@ -18,7 +18,8 @@ from projections import definitions, rows
 from projections.chain import Altered, Chain, Gap, Regression
 from projections.facts import Facts
 from projections.rows import COLUMNS
-from projections.warehouse import Warehouse, WarehouseDamaged, WarehouseError
+from projections.warehouse import Warehouse
+from projections.warehouse_file import WarehouseDamaged, WarehouseError
 from tests.projections.scenes import Scene, everything, stored
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +172,7 @@ def test_a_rebuild_gives_what_following_gave(tmp_path: Path, batch: int) -> None
     heard: list[tuple[int, int]] = []
     warehouse.rebuild(lambda done, whole: heard.append((done, whole)))
     assert contents(warehouse) == before
-    assert heard == [(300, 300)]
+    assert heard == [(250, 300), (300, 300)]
     warehouse.add(busy(310)[300:])
     assert warehouse.checkpoint == 310
     warehouse.close()
@@ -265,7 +266,8 @@ def test_another_process_that_holds_the_file_is_told_apart(tmp_path: Path) -> No
     path = tmp_path / "w.duckdb"
     warehouse = stored(path, busy(10))
     code = (
-        "import sys; from pathlib import Path; from projections.warehouse import Warehouse, WarehouseLocked\n"
+        "import sys; from pathlib import Path; from projections.warehouse import Warehouse\n"
+        "from projections.warehouse_file import WarehouseLocked\n"
         "try: Warehouse.open(Path(sys.argv[1]))\n"
         "except WarehouseLocked as problem: print(problem)"
     )

@@ -122,7 +122,8 @@ def open_file(place: Place, problem: NodeUnreachable) -> "Warehouse":
     """Open the stopped folder's tables. Raises `problem` when there are none, Failure when they are held."""
     if place.data is None or not (place.data / WAREHOUSE).exists():
         raise problem
-    from projections.warehouse import Warehouse, WarehouseDamaged, WarehouseError, WarehouseLocked
+    from projections.warehouse import Warehouse
+    from projections.warehouse_file import WarehouseDamaged, WarehouseError, WarehouseLocked
 
     path = place.data / WAREHOUSE
     try:
