@@ -46,11 +46,11 @@ def rows_between(database: Connection, columns: str, after: int, until: int) -> 
 
 
 def pages(
-    database: Connection, columns: Sequence[str], after: int, until: int
+    database: Connection, columns: Sequence[str], after: int, until: int, most: int = PAGE
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Yield these columns, position and data among them, of the log behind `after`, up to and with `until`.
 
-    A page has as many events as fit by the length of those before it.
+    A page has as many events as fit by the length of those before it, at the most `most`.
     """
     count, data = _FIRST, columns.index("data")
     while after < until:
@@ -58,7 +58,7 @@ def pages(
         rows = rows_between(database, ", ".join(columns), after, last)
         yield rows
         size = sum(len(row[data]) for row in rows)
-        count = max(1, min(PAGE, count * 4, count * PAGE_BYTES // max(1, size)))
+        count = max(1, min(most, count * 4, count * PAGE_BYTES // max(1, size)))
         after = last
 
 

@@ -16,7 +16,7 @@ from projections.chain import Chain, ChainBroken
 from projections.warehouse_file import MEMORY
 
 FOLDER, MANIFEST = "segments", "manifest.json"
-PAGE = 4_000
+PAGE = 1_000
 MAX_BYTES = 32 * 1024 * 1024
 """Raw bytes of one segment at most; a segment ends at the event that passes it."""
 

@@ -36,6 +36,8 @@ _SET_CHECKPOINT = (
     " marks = ?"
 )
 _FIRST_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_READ = 2_000
+"""Events that a reader beside the node's work gets at once."""
 _RAW = ("position", "subject", "time", "data")
 TABLES_KEY, VIEWS_KEY = "tables", "views"
 
@@ -161,7 +163,7 @@ class Warehouse:
         """Yield position, subject, time and bytes of what `events` gives. Any thread may read."""
         end = self.checkpoint if until is None else min(until, self.checkpoint)
         with self.reading() as cursor:
-            yield from rebuilding.pages(cursor, _RAW, after, end)
+            yield from rebuilding.pages(cursor, _RAW, after, end, _READ)
 
     def rebuild(self, progress: Progress | None = None) -> None:
         """Make every table again from the stored bytes, all or nothing, and verify the chain on the way.

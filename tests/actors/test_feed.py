@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 import actors.feed
+import actors.jetstream
 from actors.bus import Bus
 from actors.clock import SystemClock
-from actors.feed import Chunk, Feed, Subscription
+from actors.feed import Chunk, Feed, Subscription, Window
+from actors.jetstream import jetstream_api
 from actors.journal import Journal
-from events.observations import ClockStepped
+from events.observations import ClockStepped, Quarantined
+from tests.projections.test_warehouse import busy
 from tests.real_server import real_server, until
 
 
@@ -61,6 +64,15 @@ class Line:
         for number in range(count):
             last = number == count - 1
             body = ClockStepped(step_ms=number)
+            self.journal.write(body, done=(lambda _: written.set()) if last else None)
+        assert written.wait(60)
+
+    def say_long(self, count: int, length: int) -> None:
+        """Append so many events of this length and wait until they are durable."""
+        written = threading.Event()
+        for number in range(count):
+            last = number == count - 1
+            body = Quarantined(position=1, subject="s", reason="", sample="x" * length)
             self.journal.write(body, done=(lambda _: written.set()) if last else None)
         assert written.wait(60)
 
@@ -139,3 +151,48 @@ async def test_reading_waits_for_the_slowest_so_that_mailboxes_stay_small(
     await until(lambda: quick.heard and quick.heard[-1] == 5000)
     await until(lambda: slow.heard and slow.heard[-1] == 5000)
     assert slow.heard == quick.heard == list(range(1, 5001))
+
+
+async def test_it_waits_for_bytes_as_well_as_for_events(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actors.feed, "_LAG_BYTES", 100_000)
+    slow, quick = Ear("slow", deaf=True), Ear("quick")
+    line.begin(slow, quick)
+    line.say_long(100, 20_000)
+    await until(lambda: line.feed.lags()["slow"] > 4)
+    slow.wake()
+    await until(lambda: slow.heard and slow.heard[-1] == 100)
+    await until(lambda: quick.heard and quick.heard[-1] == 100)
+    assert slow.heard == quick.heard == list(range(1, 101))
+
+
+@pytest.mark.parametrize("limit", [50_000, 10_000])
+async def test_orders_are_bounded_in_bytes_and_one_longer_message_comes_all_the_same(
+    line: Line, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(actors.jetstream, "BYTES_LIMIT", limit)
+    line.say_long(60, 20_000)
+    line.say(10)
+    ear = Ear("ear")
+    line.begin(ear)
+    await until(lambda: ear.heard and ear.heard[-1] == 70)
+    assert ear.heard == list(range(1, 71))
+    answer = line.bus.wait(lambda: jetstream_api(line.bus.connection, "CONSUMER.LIST.LOG", {}), 10)
+    readers = [one["name"] for one in answer["consumers"] if one["name"].startswith("r_")]
+    assert len(readers) == 1, "no order's end was taken for the consumer's"
+
+
+def test_a_window_counts_what_not_everybody_has_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actors.feed, "_LAG", 10)
+    events = busy(20)
+    early, late = (sum(len(event.data) for event in part) for part in (events[:3], events[3:9]))
+    monkeypatch.setattr(actors.feed, "_LAG_BYTES", max(early, late))
+    window = Window()
+    window.add(events[:3])
+    assert not window.is_full(0)
+    window.add(events[3:9])
+    assert window.is_full(0), "in bytes"
+    assert not window.is_full(3)
+    monkeypatch.setattr(actors.feed, "_LAG_BYTES", 1_000_000)
+    window.add(events[9:])
+    assert window.is_full(9), "in events"
+    assert not window.is_full(10)
