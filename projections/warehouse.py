@@ -151,7 +151,9 @@ class Warehouse:
             if self._readers or self.read_only or self._closed:
                 return
             for limit in (_KEPT, self._memory):
-                self._connection.execute(f"SET GLOBAL memory_limit = '{limit}'")
+                # What is in use just now is more than that: it goes another time.
+                with suppress(duckdb.OutOfMemoryException):
+                    self._connection.execute(f"SET GLOBAL memory_limit = '{limit}'")
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Sequence[Recorded]]:
         """Yield what is stored behind `after`, up to and with `until`, in log order. Any thread may read."""
