@@ -265,7 +265,11 @@ async def test_four_weeks_teach_and_a_day_goes_by_with_all_that_has_its_time(tmp
         monday = FRIDAY + timedelta(days=3)
         await told(node, "日次レポート生成", monday.replace(hour=9))
         await told(node, "週次集計", monday.replace(hour=10))
-        assert {message["text"] for message in noted(tmp_path, "remind")} >= set(SEED.values())
+        await node.wait(
+            lambda _: {message["text"] for message in noted(tmp_path, "remind")} >= set(SEED.values()),
+            60,
+            "all reminders at the handler",
+        )
         notices = json.loads((tmp_path / "mail.json").read_text())["notices"]
         assert "週次集計" in [notice["text"] for notice in notices]
         assert await node.stop() == 0
