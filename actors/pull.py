@@ -37,7 +37,7 @@ class Puller:
         self._credit = credit
         self._lost = lost
         self._bytes_limit = bytes_limit
-        self._too_long = self._came = False
+        self._too_long = False
         self._on_order = 0
         self._subscription: Subscription | None = None
         self._inbox = ""
@@ -72,11 +72,13 @@ class Puller:
         missing = credit - self._on_order
         if missing <= 0 or (self._on_order > 0 and missing < max(1, credit // 2)):
             return
+        if self._too_long:
+            missing = 1
         self._on_order += missing
         order = {"batch": missing, "expires": int(_EXPIRES_S * 1e9)}
         if self._bytes_limit and not self._too_long:
             order["max_bytes"] = self._bytes_limit
-        self._too_long, self._came = False, False
+        self._too_long = False
         body = json.dumps(order).encode()
         task = asyncio.get_running_loop().create_task(self._publish(body))
         self._tasks.add(task)
@@ -105,7 +107,6 @@ class Puller:
             self._status(headers)
             return
         self._on_order -= 1
-        self._came = True
         self._deliver(message)
         self.order()
 
@@ -117,9 +118,9 @@ class Puller:
         left = int(headers.get("Nats-Pending-Messages", "0") or 0)
         self._on_order = max(0, self._on_order - left)
         if "Exceeds MaxBytes" in text:
-            # The order is at its end, not the consumer: the rest is ordered anew. Where nothing came of it one message
-            # alone is longer: foreign servers may allow that.
-            self._too_long = not self._came
+            # The order is at its end, not the consumer: the rest is ordered anew. Where nothing came of it the next
+            # message alone is longer, as foreign servers may allow: that one is ordered without the bound.
+            self._too_long = int(headers.get("Nats-Pending-Bytes", "0") or 0) >= self._bytes_limit
             self.order()
             return
         if status in ("404", "408") or "Exceeded" in text or status == "400":

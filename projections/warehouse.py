@@ -43,7 +43,7 @@ TABLES_KEY, VIEWS_KEY = "tables", "views"
 
 
 class Warehouse:
-    """One DuckDB file that follows the log. One thread uses it; every other asks `cursor()` for its own.
+    """One DuckDB file that follows the log. One thread uses it; every other is lent a cursor by `reading()`.
 
     The tables, the checkpoint and the running hash move together, in one transaction a batch.
     """
