@@ -7,8 +7,9 @@ from email.message import Message
 from http.client import HTTPException, HTTPMessage
 from typing import IO
 
-LIMIT = 8 * 1024 * 1024
-"""So many bytes of an answer are read."""
+from actors.web_request import Answer, Unreached
+
+_LIMIT = 8 * 1024 * 1024
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -30,19 +31,19 @@ _opener = urllib.request.build_opener(_NoRedirect)
 
 def exchange(
     method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
-) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of the answer, whatever its status. Raises ConnectionError without any."""
+) -> Answer:
+    """Send and return the answer, whatever its status. Raises Unreached."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - checked
     try:
         with _opener.open(request, timeout=timeout_s) as reply:
-            return reply.status, _lower(reply.headers), reply.read(LIMIT)
+            return Answer(reply.status, _lower(reply.headers), reply.read(_LIMIT))
     except urllib.error.HTTPError as problem:
         with problem:
-            return problem.code, _lower(problem.headers), problem.read(LIMIT)
+            return Answer(problem.code, _lower(problem.headers), problem.read(_LIMIT))
     except urllib.error.URLError as problem:
-        raise ConnectionError(getattr(problem.reason, "strerror", None) or str(problem.reason)) from None
+        raise Unreached(f"no answer: {getattr(problem.reason, 'strerror', None) or problem.reason}") from None
     except (OSError, HTTPException, ValueError) as problem:
-        raise ConnectionError(type(problem).__name__) from None
+        raise Unreached(f"no answer: {type(problem).__name__}") from None
 
 
 def _lower(headers: "Message[str, str]") -> dict[str, str]:
